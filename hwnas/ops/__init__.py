@@ -1,0 +1,42 @@
+"""The operators: name -> function from a Block to a plain torch.nn module. A new operator is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ..block import Block
+from ..errors import did_you_mean
+from .cells import conv_pair, dilated_separable, relu_conv, separable, skip
+from .conv import Head, conv, stem
+from .joins import Add, Concat
+from .mbconv import MBConv
+from .pool import avg_pool, max_pool
+
+OPS: dict[str, Callable[[Block], nn.Module]] = {
+    "stem": stem,
+    "conv": conv,
+    "mbconv": MBConv,
+    "head": Head,
+    "relu_conv": relu_conv,
+    "separable": separable,
+    "dilated": dilated_separable,
+    "conv_pair": conv_pair,
+    "max_pool": max_pool,
+    "avg_pool": avg_pool,
+    "skip": skip,
+    "add": Add,
+    "concat": Concat,
+}
+
+
+def build(block: Block) -> nn.Module:
+    """The one definition of a block: profiling, own weights, sliced weights and export all start here.
+
+    The module maps `block.inputs` tensors (n, cin, height, width) to one. It is ordinary torch.nn, so that it lowers.
+    Raises HwnasError if the operator is unknown.
+    """
+    if block.op not in OPS:
+        raise did_you_mean("op", block.op, OPS, "A new operator is one entry in hwnas.ops.OPS.")
+    return OPS[block.op](block)

@@ -1,0 +1,15 @@
+"""Pooling, padded so that stride s turns size n into ceil(n / s)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..block import Block
+
+
+def max_pool(b: Block) -> nn.Module:
+    return nn.MaxPool2d(b.kernel, b.stride, b.kernel // 2)
+
+
+def avg_pool(b: Block) -> nn.Module:
+    return nn.AvgPool2d(b.kernel, b.stride, b.kernel // 2, count_include_pad=False)

@@ -1,0 +1,256 @@
+"""Space: every architecture that a search may choose, as integer codes, and what each of them consists of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .block import Block
+from .errors import HwnasError
+from .gene import Gene
+from .liveness import alive
+from .slot import Slot
+
+Codes = np.ndarray  # Z (n, genes) int64: one architecture a row
+
+
+@dataclass(frozen=True)
+class Space:
+    """Slots on a directed acyclic graph. A node sums what its slots write; a node in `cats` concatenates other nodes.
+
+    The input is node "x". All operators are vectorised over codes `Z (n, genes) int64`; `rows` turns codes into rows of
+    `members`, and every cost is a sum over those (see hwnas.cost).
+    """
+
+    name: str
+    slots: tuple[Slot, ...]  # in the order they run
+    output: str
+    cats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    resolution: Gene | None = None  # the gene whose option is the input's height = width, pixels
+    spec: str = ""  # how to make it again: `name(key=value, ...)`, see hwnas.spaces
+
+    def __post_init__(self) -> None:
+        by_name: dict[str, Gene] = {}
+        for gene in self.genes:
+            if by_name.setdefault(gene.name, gene) != gene:
+                raise HwnasError(f"space {self.name!r}: two different genes are called {gene.name!r}")
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    # ---- what it consists of ------------------------------------------------------------------------------------
+
+    @cached_property
+    def genes(self) -> tuple[Gene, ...]:
+        return tuple(dict.fromkeys(g for s in self.slots for g in s.axes))
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Gene name -> its column in a code."""
+        return {g.name: i for i, g in enumerate(self.genes)}
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """(genes,) how many values each gene has."""
+        return np.array([len(g.values) for g in self.genes], np.int64)
+
+    @cached_property
+    def joins(self) -> tuple[tuple[str, tuple[Block | None, ...]], ...]:
+        """Nodes where several tensors meet: (node, what it costs to join 0, 1, 2, ... of them)."""
+        shapes: dict[str, set[tuple[int, int, int]]] = {}
+        writers: dict[str, int] = {}
+        for slot in self.slots:
+            shapes.setdefault(slot.writes, set()).update((b.cout, *b.out_size) for b in slot.blocks if b)
+            writers[slot.writes] = writers.get(slot.writes, 0) + 1
+        found = []
+        for node, count in writers.items():
+            if count > 1:
+                (c, h, w), *others = shapes[node]
+                if others:
+                    raise HwnasError(f"space {self.name!r}: node {node!r} sums tensors of different shapes {sorted(shapes[node])}")
+                found.append((node, (None, None, *(Block("add", c, c, h, w, inputs=k) for k in range(2, count + 1)))))
+        for node, parts in self.cats.items():
+            (c, h, w), *others = set().union(*(shapes[p] for p in parts))
+            if others:
+                raise HwnasError(f"space {self.name!r}: node {node!r} concatenates tensors of different shapes")
+            # parts that nothing reaches are zeros, so any live part costs the whole concatenation
+            found.append((node, (None, *[Block("concat", c, c * len(parts), h, w, inputs=len(parts))] * len(parts))))
+        return tuple(found)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The distinct blocks, joins and sums included: the work list for measuring."""
+        found = {b for s in self.slots for b in s.blocks if b}
+        found |= {b for _, by_count in self.joins for b in by_count if b}
+        found |= {add for s in self.slots for v in _combinations(s) if (add := _sum_of([b for b in map(s.at, s.chosen(v) or []) if b]))}
+        return tuple(sorted(found))
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits over everything that defines the space: the same for the same space on any machine."""
+        text: list[Any] = [self.output, sorted(self.cats.items()), self.resolution and self.resolution.name]
+        text += [[g.name, g.options, g.values, g.context] for g in self.genes]
+        for s in self.slots:
+            blocks = [str(b) if b else None for b in s.blocks]
+            text.append([s.name, s.reads, s.writes, [g.name for g in s.genes], blocks, [[g.name, o] for g, o in s.when], s.off])
+        return sha256(json.dumps(text).encode()).hexdigest()[:16]
+
+    @cached_property
+    def architectures(self) -> int:
+        """How many codes differ in more than genes of inactive slots. (Slots behind a `none` are not looked through.)"""
+        switches = list(dict.fromkeys(g for s in self.slots for g, _ in s.when))
+        others = [g for g in self.genes if g not in switches]
+        if prod(len(g.values) for g in switches) > 100_000:
+            return prod(int(n) for n in self.sizes)
+        total = 0
+        for combination in product(*(range(len(g.values)) for g in switches)):
+            values = dict(zip(switches, combination))
+            on = {g for s in self.slots if all(o in g.values[values[g]] for g, o in s.when) for g in s.genes}
+            total += prod(len(g.values) for g in others if g in on)
+        return total
+
+    # ---- codes -> rows --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def members(self) -> list[tuple[int, ...]]:
+        """Row -> indices into `blocks` of what runs there. Rows: those of each slot, those of each join, one empty row."""
+        ids = {b: i for i, b in enumerate(self.blocks)}
+        out: list[tuple[int, ...]] = []
+        for slot in self.slots:
+            for values in _combinations(slot):
+                run = [b for b in map(slot.at, slot.chosen(values) or []) if b]
+                if add := _sum_of(run):
+                    run.append(add)
+                out.append(tuple(ids[b] for b in run))
+        out += [(ids[b],) if b else () for _, by_count in self.joins for b in by_count]
+        return [*out, ()]
+
+    def rows(self, Z: Codes) -> np.ndarray:
+        """(n, slots + joins) rows of `members`. What no output needs, or nothing reaches, gets the last, empty row."""
+        raw = self._raw_rows(Z)
+        return raw if self.is_chain else alive(self, raw)[1]
+
+    @cached_property
+    def breaks(self) -> np.ndarray:
+        """(rows of slots,) bool: nothing runs in this row and nothing passes through, so its path is cut."""
+        skips = [s.off == "skip" for s in self.slots for _ in _combinations(s)]
+        return np.array([not m and not skip for m, skip in zip(self.members, skips)])
+
+    @cached_property
+    def is_chain(self) -> bool:
+        """Whether no choice can cut a path and nothing is joined: then no code has dead parts."""
+        return not self.joins and not self.breaks.any()
+
+    def _raw_rows(self, Z: Codes) -> np.ndarray:
+        steps, base = self._radix
+        # integer matmul has no BLAS: float64 is exact below 2**53
+        return (Z.astype(np.float64) @ steps).astype(np.int64) + base
+
+    @cached_property
+    def _radix(self) -> tuple[np.ndarray, np.ndarray]:
+        """steps (genes, slots) float64, base (slots,) int64: rows = Z @ steps + base, a mixed radix over each slot's genes."""
+        steps, base, start = np.zeros((len(self.genes), len(self.slots))), np.zeros(len(self.slots), np.int64), 0
+        for s, slot in enumerate(self.slots):
+            step = 1
+            for gene in reversed(slot.axes):
+                steps[self.index[gene.name], s], step = step, step * len(gene.values)
+            base[s], start = start, start + step
+        return steps, base
+
+    # ---- operators on codes ------------------------------------------------------------------------------------------
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """n codes, every gene uniform and independent."""
+        return rng.integers(0, self.sizes, (n, len(self.sizes)))
+
+    def mutate(self, Z: Codes, rng: np.random.Generator, p: float = 0.1) -> Codes:
+        """Each gene redrawn with probability p."""
+        return np.where(rng.random(Z.shape) < p, self.sample(len(Z), rng), Z)
+
+    def cross(self, X: Codes, Y: Codes, rng: np.random.Generator) -> Codes:
+        """Each gene from X or Y with equal chance."""
+        return np.where(rng.random(X.shape) < 0.5, X, Y)
+
+    def canonical(self, Z: Codes) -> Codes:
+        """The same architectures with every gene that changes nothing set to 0, so that equal networks have equal codes.
+
+        Derived from rows (set a gene to 0, keep that if the same blocks run at the same places): no space needs a rule.
+        One gene set to 0 can free another, so it goes on until nothing changes.
+        """
+        while True:
+            simpler = self._simplified(Z)
+            if (simpler == Z).all():
+                return simpler
+            Z = simpler
+
+    def _simplified(self, Z: Codes) -> Codes:
+        Z = Z.copy()
+        steps, _ = self._radix
+        raw, now = self._raw_rows(Z), None if self.is_chain else self._identity[self.rows(Z)]
+        for g in range(len(self.genes)):
+            before, at = Z[:, g].copy(), np.flatnonzero(steps[g])
+            Z[:, g] = 0
+            new = raw[:, at] - before[:, None] * steps[g, at].astype(np.int64)
+            if now is None:
+                matters = (self._identity[new] != self._identity[raw[:, at]]).any(1)
+            else:
+                matters = (self._identity[self.rows(Z)] != now).any(1)
+            raw[:, at] = np.where(matters[:, None], raw[:, at], new)
+            Z[matters, g] = before[matters]
+        return Z
+
+    @cached_property
+    def _identity(self) -> np.ndarray:
+        """(rows,) the same number where the same blocks run."""
+        numbers: dict[tuple[int, ...], int] = {}
+        return np.array([numbers.setdefault(m, len(numbers)) for m in self.members])
+
+    def largest(self) -> np.ndarray:
+        """(genes,) the code with the last value of every gene: options are listed from small to large."""
+        return self.sizes - 1
+
+    def smallest(self) -> np.ndarray:
+        """(genes,) the code with the first value of every gene."""
+        return np.zeros(len(self.genes), np.int64)
+
+    def input_size(self, z: np.ndarray) -> tuple[int, int]:
+        """(height, width) of the input of one architecture, pixels."""
+        if self.resolution:
+            size = int(self.resolution.options[int(z[self.index[self.resolution.name]])])
+            return size, size
+        first = next(b for b in self.slots[0].blocks if b)
+        return first.height, first.width
+
+    # ---- codes <-> architecture.json ------------------------------------------------------------------------------------
+
+    def decode(self, z: np.ndarray) -> dict[str, Any]:
+        """Gene name -> option, or list of options."""
+        return {g.name: g.decode(int(v)) for g, v in zip(self.genes, z)}
+
+    def encode(self, choices: Mapping[str, object]) -> np.ndarray:
+        """(genes,) the code of a mapping as `decode` gives it, in any of the five forms that `Gene.encode` reads."""
+        if missing := self.index.keys() - choices.keys():
+            raise HwnasError(f"architecture: no choice for {', '.join(sorted(missing))}")
+        if unknown := choices.keys() - self.index.keys():
+            raise HwnasError(f"architecture: {', '.join(sorted(unknown))} is no gene of space {self.name!r}")
+        return np.array([g.encode(choices[g.name]) for g in self.genes], np.int64)
+
+
+def _combinations(slot: Slot) -> list[dict[Gene, int]]:
+    return [dict(zip(slot.axes, v)) for v in product(*(range(len(g.values)) for g in slot.axes))]
+
+
+def _sum_of(run: list[Block]) -> Block | None:
+    """The sum of several blocks that run in one slot."""
+    if len(run) < 2:
+        return None
+    (height, width), c = run[0].out_size, run[0].cout
+    return Block("add", c, c, height, width, inputs=len(run))

@@ -1,0 +1,63 @@
+"""From `mobilenet(size=224, classes=1000)`, as written on a command line or in a file, to a Space."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..errors import HwnasError
+from ..plugins import SPACES, load
+from ..space import Space
+from .mobilenet import mobilenet
+
+
+def quickstart(channels: int = 1, size: int = 8, classes: int = 10) -> Space:
+    """The small MobileNet-like space of `hwnas run quickstart`, for 8 x 8 images."""
+    return mobilenet(
+        channels,
+        size,
+        classes,
+        resolutions=(size,),
+        stem_stride=1,
+        widths=((16, 24), (32, 48)),
+        depth=3,
+        strides=(1, 2),
+        kernels=(3, 5),
+        expands=(1, 3, 6),
+        acts=("relu",),
+    )
+
+
+def load_space(spec: str, of_data: Mapping[str, int] | None = None) -> Space:
+    """The space behind `name`, `name(key=value, ...)`, or `file.py:function` with or without arguments.
+
+    of_data: channels, size and classes of the data, for those parameters the function has and the spec leaves out.
+    Raises HwnasError for an unknown name or argument. The space's `spec` makes it again, whatever the data.
+    """
+    name, _, rest = spec.partition("(")
+    arguments = _arguments(spec, rest) if rest else {}
+    function = load(SPACES, name.strip())
+    parameters = inspect.signature(function).parameters
+    for key in arguments:
+        if key not in parameters:
+            raise HwnasError(f"space {name!r}: unknown argument {key!r}: it takes {', '.join(parameters)}")
+    arguments = {k: v for k, v in (of_data or {}).items() if k in parameters} | arguments
+    try:
+        space = function(**arguments)
+    except (TypeError, ValueError) as error:
+        raise HwnasError(f"space {spec!r}: {error}") from error
+    if not isinstance(space, Space):
+        raise HwnasError(f"space {spec!r}: the function gives a {type(space).__name__}, not a hwnas Space")
+    return replace(space, spec=f"{name.strip()}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})")
+
+
+def _arguments(spec: str, rest: str) -> dict[str, Any]:
+    try:
+        call = ast.parse(f"f({rest}", mode="eval").body
+        assert isinstance(call, ast.Call) and not call.args
+        return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, AssertionError):
+        raise HwnasError(f"space {spec!r}: expected name(key=value, ...) with plain values") from None

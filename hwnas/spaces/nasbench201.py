@@ -1,0 +1,48 @@
+"""NAS-Bench-201 (Dong & Yang 2020): a cell of 4 nodes and 6 edges, 5 operators on each."""
+
+from __future__ import annotations
+
+from ..block import Block
+from ..gene import Gene
+from ..slot import Slot
+from ..space import Space
+
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+def nasbench201(channels: int = 3, size: int = 32, classes: int = 10, *, width: int = 16, cells: int = 5) -> Space:
+    """15,625 cells: stem, then 3 stages of `cells` equal cells with a stride-2 convolution between stages, head.
+
+    The option names are those of the benchmark's own architecture strings. (Between stages the benchmark has a residual
+    block of two convolutions; here it is one.)
+    """
+    edges = [(i, j) for j in (1, 2, 3) for i in range(j)]
+    genes = {(i, j): Gene.one(f"{i}_to_{j}", OPS) for i, j in edges}
+
+    def edge(op: str, c: int, r: int) -> Block | None:
+        if op == "none":
+            return None
+        if op == "skip_connect":
+            return Block("skip", c, c, r, r)
+        if op == "avg_pool_3x3":
+            return Block("avg_pool", c, c, r, r, kernel=3)
+        return Block("relu_conv", c, c, r, r, kernel=int(op[-1]))
+
+    slots = [Slot.of("stem", "x", "stem", {}, lambda: Block("stem", channels, width, size, size, kernel=3))]
+    node, c, r = "stem", width, size
+    for stage in range(3):
+        if stage:
+            down = Block("conv", c, 2 * c, r, r, 2, 3)
+            slots.append(Slot.of(f"down{stage}", node, f"down{stage}", {}, lambda down=down: down))
+            node, c, r = f"down{stage}", 2 * c, -(-r // 2)
+        for k in range(cells):
+            names = [node, *(f"s{stage}c{k}_{n}" for n in (1, 2, 3))]
+            for i, j in edges:
+
+                def block(op: str, c: int = c, r: int = r) -> Block | None:
+                    return edge(op, c, r)
+
+                slots.append(Slot.of(f"s{stage}c{k}_{i}to{j}", names[i], names[j], {"op": genes[i, j]}, block))
+            node = names[3]
+    slots.append(Slot.of("head", node, "y", {}, lambda: Block("head", c, classes, r, r)))
+    return Space("nasbench201", tuple(slots), "y")
