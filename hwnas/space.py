@@ -135,8 +135,12 @@ class Space:
 
     def rows(self, Z: Codes) -> np.ndarray:
         """(n, slots + joins) rows of `members`. What no output needs, or nothing reaches, gets the last, empty row."""
-        raw = self._raw_rows(Z)
+        raw = self.raw_rows(Z)
         return raw if self.is_chain else alive(self, raw)[1]
+
+    def blocks_of(self, z: np.ndarray) -> list[Block]:
+        """What runs in architecture z (genes,), in order, joins last."""
+        return [self.blocks[i] for row in self.rows(z[None])[0] for i in self.members[row]]
 
     @cached_property
     def breaks(self) -> np.ndarray:
@@ -149,21 +153,28 @@ class Space:
         """Whether no choice can cut a path and nothing is joined: then no code has dead parts."""
         return not self.joins and not self.breaks.any()
 
-    def _raw_rows(self, Z: Codes) -> np.ndarray:
-        steps, base = self._radix
-        # integer matmul has no BLAS: float64 is exact below 2**53
-        return (Z.astype(np.float64) @ steps).astype(np.int64) + base
+    def raw_rows(self, Z: Codes) -> np.ndarray:
+        """(n, slots) rows of `members` as the genes say, dead parts included."""
+        columns = np.ascontiguousarray(Z.T, np.int64)  # (genes, n): each gene's values lie together
+        out = np.empty((len(self.slots), len(Z)), np.int64)
+        for row, (start, steps) in zip(out, self._radix):
+            row.fill(start)
+            for gene, step in steps:
+                row += step * columns[gene]
+        return out.T
 
     @cached_property
-    def _radix(self) -> tuple[np.ndarray, np.ndarray]:
-        """steps (genes, slots) float64, base (slots,) int64: rows = Z @ steps + base, a mixed radix over each slot's genes."""
-        steps, base, start = np.zeros((len(self.genes), len(self.slots))), np.zeros(len(self.slots), np.int64), 0
-        for s, slot in enumerate(self.slots):
-            step = 1
+    def _radix(self) -> list[tuple[int, list[tuple[int, int]]]]:
+        """For each slot (first row, [(gene, step), ...]): row = first + sum of step x value, a mixed radix over its genes."""
+        radix, start = [], 0
+        for slot in self.slots:
+            step, steps = 1, []
             for gene in reversed(slot.axes):
-                steps[self.index[gene.name], s], step = step, step * len(gene.values)
-            base[s], start = start, start + step
-        return steps, base
+                steps.append((self.index[gene.name], step))
+                step *= len(gene.values)
+            radix.append((start, steps))
+            start += step
+        return radix
 
     # ---- operators on codes ------------------------------------------------------------------------------------------
 
@@ -193,19 +204,33 @@ class Space:
 
     def _simplified(self, Z: Codes) -> Codes:
         Z = Z.copy()
-        steps, _ = self._radix
-        raw, now = self._raw_rows(Z), None if self.is_chain else self._identity[self.rows(Z)]
+        raw, whole = self.raw_rows(Z), None if self.is_chain else self._identity[self.rows(Z)]
         for g in range(len(self.genes)):
-            before, at = Z[:, g].copy(), np.flatnonzero(steps[g])
+            before = Z[:, g].copy()
             Z[:, g] = 0
-            new = raw[:, at] - before[:, None] * steps[g, at].astype(np.int64)
-            if now is None:
-                matters = (self._identity[new] != self._identity[raw[:, at]]).any(1)
-            else:
-                matters = (self._identity[self.rows(Z)] != now).any(1)
-            raw[:, at] = np.where(matters[:, None], raw[:, at], new)
+            if whole is not None:
+                matters = (self._identity[self.rows(Z)] != whole).any(1)
+            else:  # on a chain only the gene's own slots can change
+                matters = np.zeros(len(Z), bool)
+                for slot, step in self._slots_of[g]:
+                    matters |= self._identity[raw[:, slot] - step * before] != self._identity[raw[:, slot]]
+                for slot, step in self._slots_of[g]:
+                    raw[:, slot] -= np.where(matters, 0, step * before)
             Z[matters, g] = before[matters]
         return Z
+
+    @cached_property
+    def _slots_of(self) -> list[list[tuple[int, int]]]:
+        """For each gene [(slot, step), ...]."""
+        found: list[list[tuple[int, int]]] = [[] for _ in self.genes]
+        for slot, (_, steps) in enumerate(self._radix):
+            for gene, step in steps:
+                found[gene].append((slot, step))
+        return found
+
+    def keys(self, Z: Codes) -> list[bytes]:
+        """(n,) equal where the same blocks run at the same places: what to remember a visited architecture by."""
+        return [row.tobytes() for row in self._identity[self.rows(Z)]]
 
     @cached_property
     def _identity(self) -> np.ndarray:

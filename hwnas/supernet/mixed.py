@@ -13,16 +13,6 @@ from .choice import Choice
 from .elastic import Elastic
 
 
-class Sum(nn.ModuleList):
-    """Several modules on one input, added: a slot whose gene picks more than one operator."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self[0](x)
-        for module in self[1:]:
-            y = y + module(x)
-        return y
-
-
 class Mixed(Choice):
     """A slot's blocks. Context genes (width, resolution) always slice one weight; `share` says whether the others do, too."""
 
@@ -46,13 +36,11 @@ class Mixed(Choice):
             return x if self.slot.off == "skip" else None
         return self.mix(self._run, combinations, weights, x)
 
-    def fixed(self) -> nn.Module | None:
-        """What the state's gates leave, as a plain module with copies of the weights; None where nothing is computed."""
-        combinations, _ = self._picked()
-        if combinations is None:
-            return nn.Identity() if self.slot.off == "skip" else None
-        modules = [self.elastics[self.owner[c]].static(block) for c in combinations if (block := self.slot.at(c))]  # type: ignore[operator]
-        return Sum(modules) if len(modules) > 1 else modules[0] if modules else None
+    def static(self, options: tuple[int, ...]) -> nn.Module:
+        """The block at these option indices, as a plain module with copies of its weights."""
+        block = self.slot.at(options)
+        assert block is not None, "nothing runs there"
+        return self.elastics[self.owner[options]].static(block)  # type: ignore[operator]
 
     def _run(self, options: tuple[int, ...], x: Tensor) -> Tensor | None:
         block = self.slot.at(options)

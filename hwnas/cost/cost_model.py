@@ -1,0 +1,118 @@
+"""CostModel: from codes to costs, for a whole population at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..block import Block
+from ..space import Codes, Space
+from .facts import FILE_BYTES, facts
+from .memory import peak_memory
+
+CHUNK = 4096  # codes
+COMPUTED = ("params", "macs", "memory_bytes", "file_bytes")
+
+
+class CostModel:
+    """Costs of codes Z (n, genes): additive metrics are one gather-sum over the blocks that run, memory is liveness.
+
+    tables: metric field -> (blocks,) values in the order of `space.blocks`; inf marks a block the device cannot run.
+    base: what a network costs beside its blocks. margin: by how much (a fraction) the true value may exceed the
+    estimate, at 95 % confidence; 0 where a metric is counted rather than measured.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        tables: Mapping[str, np.ndarray] | None = None,
+        base: Mapping[str, float] | None = None,
+        margin: Mapping[str, float] | None = None,
+    ):
+        self.space = space
+        counted = {f: np.array([getattr(facts(b), f) for b in space.blocks], float) for f in ("params", "macs", "file_bytes")}
+        self.tables: dict[str, np.ndarray] = {**(tables or {}), **counted}
+        self.base = {"file_bytes": float(FILE_BYTES), **(base or {})}
+        self.margin = dict(margin or {})
+        self.predicted: frozenset[Block] = frozenset()  # blocks whose latency was not measured
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The fields that `cost` can give, latency first."""
+        return (*[k for k in self.tables if k not in COMPUTED], *COMPUTED)
+
+    def cost(self, Z: Codes, metrics: Sequence[str] | None = None) -> np.ndarray:
+        """(n, metrics) in each field's unit; metrics None gives all of `self.metrics`."""
+        metrics = self.metrics if metrics is None else metrics
+        additive = [m for m in metrics if m != "memory_bytes"]
+        sums = dict(zip(additive, self._sums(Z, additive))) if additive else {}
+        if "memory_bytes" in metrics:
+            sums["memory_bytes"] = peak_memory(self.space, Z, *self._memory)
+        return np.stack([sums[m] for m in metrics], 1)
+
+    def upper(self, Z: Codes, metrics: Sequence[str] | None = None) -> np.ndarray:
+        """(n, metrics) the cost with its margin: the true value lies below it at 95 % confidence."""
+        metrics = self.metrics if metrics is None else metrics
+        return self.cost(Z, metrics) * np.array([1 + self.margin.get(m, 0.0) for m in metrics])
+
+    def expected(self, metric: str, weights: Mapping[str, Tensor]) -> Tensor:
+        """Differentiable cost of weighted options: multilinear, the exact expectation where weights are probabilities.
+
+        weights: gene name -> (options,). It cannot see dead code behind a `none`, so a final check uses `cost`.
+        """
+        total = torch.zeros(())
+        for slot, table in zip(self.space.slots, self._by_option[metric]):
+            for gene in reversed(slot.genes):
+                table = table @ weights[gene.name]
+            for gene, option in slot.when:
+                table = table * weights[gene.name][option]
+            total = total + table
+        return total + self.base.get(metric, 0.0)
+
+    def _sums(self, Z: Codes, metrics: Sequence[str]) -> np.ndarray:
+        """(metrics, n) base and sum over the slots, in chunks whose rows stay in the processor's cache."""
+        by_row = [self._by_row(m) for m in metrics]
+        out = np.repeat([[self.base.get(m, 0.0)] for m in metrics], len(Z), 1)
+        for start in range(0, len(Z), CHUNK):
+            rows = self.space.rows(Z[start : start + CHUNK]).T
+            for total, table in zip(out[:, start : start + CHUNK], by_row):
+                for row in rows:
+                    total += table[row]
+        return out
+
+    def _by_row(self, metric: str) -> np.ndarray:
+        """(rows,) the cost of all that runs in a row."""
+        if metric not in self._rows_cache:
+            owner = np.repeat(np.arange(len(self.space.members)), [len(m) for m in self.space.members])
+            ids = np.fromiter((i for m in self.space.members for i in m), np.int64)
+            row = np.zeros(len(self.space.members))
+            np.add.at(row, owner, self.tables[metric][ids])
+            self._rows_cache[metric] = row
+        return self._rows_cache[metric]
+
+    @cached_property
+    def _rows_cache(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @cached_property
+    def _memory(self) -> tuple[np.ndarray, np.ndarray]:
+        counts = [facts(b) for b in self.space.blocks]
+        return np.array([f.memory_bytes for f in counts], float), np.array([f.out_bytes for f in counts], float)
+
+    @cached_property
+    def _by_option(self) -> dict[str, list[Tensor]]:
+        """Metric -> for each slot a tensor (options of gene 0, options of gene 1, ...)."""
+        ids = {b: i for i, b in enumerate(self.space.blocks)}
+        return {
+            metric: [
+                torch.tensor([0.0 if b is None else table[ids[b]] for b in slot.blocks], dtype=torch.float32).view(
+                    [len(g.options) for g in slot.genes]
+                )
+                for slot in self.space.slots
+            ]
+            for metric, table in self.tables.items()
+        }

@@ -1,0 +1,35 @@
+"""The metrics that a budget can name, their units, and how they are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """name: as in a budget; field: as in files, with its unit; units: suffix -> factor to the field's unit."""
+
+    name: str
+    field: str
+    units: dict[str, float]
+    measured: bool = False  # from a device's table, rather than computed from the blocks
+
+    def text(self, value: float) -> str:
+        """The value with the unit that suits its size: `1.24 ms`, `96.0 kB`."""
+        fitting = [(factor, unit) for unit, factor in self.units.items() if factor <= max(abs(value), min(self.units.values()))]
+        factor, unit = max(fitting)
+        return f"{value / factor:.3g} {unit}".strip()
+
+
+_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+_COUNT = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+METRICS = {
+    m.name: m
+    for m in (
+        Metric("latency", "latency_ms", {"us": 1e-3, "ms": 1.0, "s": 1e3}, measured=True),
+        Metric("memory", "memory_bytes", _BYTES),  # peak of activations alive at once, fp32
+        Metric("size", "file_bytes", _BYTES),
+        Metric("macs", "macs", _COUNT),
+        Metric("params", "params", _COUNT),
+    )
+}

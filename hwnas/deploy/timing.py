@@ -1,0 +1,89 @@
+"""Timing: how long a whole model takes on its device, by rules that do not leave samples out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binom
+
+from ..device import Device
+from ..errors import HwnasError
+from ..measure import Plan, Transport, Worker
+from ..profiler import load_profiler
+from ..sample import Sample
+
+CONFIDENCE = 0.95
+MAX_PREEMPTED = 0.20  # above this share of disturbed samples a timing proves nothing
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How much is measured before anything is claimed."""
+
+    samples: int = 1024  # at least, over all processes; every single inference is one, and all of them count
+    processes: int = 3  # fresh ones, one after the other
+    total_s: float = 3.0  # at least, over all processes
+
+
+RULES = {"default": Rules(), "mlperf": Rules(total_s=60.0)}  # MLPerf Mobile: >= 1,024 samples and >= 60 s
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall times of single inferences in one or more fresh processes."""
+
+    samples: tuple[Sample, ...]  # one for each process
+    fingerprint: dict[str, Any]
+    conditions: dict[str, Any]
+
+    @property
+    def wall_ms(self) -> np.ndarray:
+        """(n,) every inference, preempted ones too."""
+        return np.concatenate([s.wall_ms for s in self.samples])
+
+    @property
+    def preempted(self) -> float:
+        """Share of inferences in which something else had the core."""
+        return float(np.concatenate([s.preempted for s in self.samples]).mean())
+
+    def percentile_ms(self, q: float) -> float:
+        return float(np.percentile(self.wall_ms, 100 * q))
+
+    def upper_ms(self, q: float = 0.5) -> float:
+        """Upper 95 % confidence limit of a quantile: an order statistic, with no assumption on how times are distributed."""
+        ordered = np.sort(self.wall_ms)
+        rank = int(binom.ppf(CONFIDENCE, len(ordered), q)) + 1
+        return float(ordered[min(rank, len(ordered)) - 1])
+
+    def to_dict(self) -> dict[str, Any]:
+        wall = self.wall_ms
+        return {
+            "p50_ms": round(self.percentile_ms(0.5), 6),
+            "p90_ms": round(self.percentile_ms(0.9), 6),
+            "p95_ms": round(self.percentile_ms(0.95), 6),
+            "p50_upper_ms": round(self.upper_ms(0.5), 6),
+            "samples": len(wall),
+            "preempted": int(round(self.preempted * len(wall))),
+            "processes": [
+                {"samples": len(s.wall_ns), "p50_ms": round(float(np.median(s.wall_ms)), 6), "load_s": s.load_s, "first_run_ms": s.first_run_ms}
+                for s in self.samples
+            ],
+        }
+
+
+def time_file(device: Device, file: Path, rules: Rules, transport: Transport | None = None) -> Timing:
+    """Times a file on its device in fresh processes. Raises HwnasError if it does not run there."""
+    share = 1 / rules.processes
+    plan = Plan.single_shot(int(np.ceil(rules.samples * share)), rules.total_s * share)
+    samples, fingerprint, conditions = [], {}, {}
+    for _ in range(rules.processes):
+        with Worker(device, load_profiler(device.runtime), transport) as worker:
+            sample = worker.time(file, plan)
+            if sample.error is not None:
+                raise HwnasError(f"device {device.name!r}: {file.name} does not run there: {sample.error}")
+            samples.append(sample)
+            fingerprint, conditions = worker.fingerprint(), worker.facts().get("conditions", {})
+    return Timing(tuple(samples), fingerprint, conditions)

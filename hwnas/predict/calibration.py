@@ -1,0 +1,146 @@
+"""Calibration: a few whole networks, measured on the device, correct the sum of isolated blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..block import Block
+from ..cost.facts import facts
+from ..errors import HwnasError
+from ..files import write_atomic
+from .fidelity import Fidelity
+
+FORMAT = 1
+# Prior standard deviations of the corrections, from what was seen on ONNX Runtime and TFLite.
+PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.1, "group": 0.005}
+NOISE = 0.01  # of one measured network, as a fraction
+BOUNDARY_MS = 0.4e-6  # per activation element handed from one block to the next
+DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next
+CONFIDENCE = 0.95
+MIN_NETWORKS = 19  # fewer cannot give a 95 % conformal bound
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Ridge regression with a physical prior on r = network / (sum of blocks - call overheads) - 1.
+
+    Its features (level, calls, boundary elements, time share of each group of blocks) are all sums over blocks, so the
+    correction folds into the table: a calibrated network is still one gather-sum. The bound is leave-one-out conformal.
+    """
+
+    space_hash: str
+    table_fingerprint: str  # of the table it was fitted with
+    overhead_ms: float  # what one call costs that is not the block: counted once per network, not once per block
+    weights: dict[str, float]  # "level", "calls", "boundary", and one for each group such as "kernel=5"
+    margin: float  # measured <= predicted x (1 + margin) at 95 % confidence, drift included
+    plain: Fidelity  # the sum without correction, on the same networks
+    held_out: Fidelity  # each network predicted by a fit without it
+
+    @classmethod
+    def fit(
+        cls,
+        networks: Sequence[Sequence[Block]],
+        measured_ms: np.ndarray,
+        block_ms: dict[Block, float],
+        overhead_ms: float,
+        space_hash: str = "",
+        table_fingerprint: str = "",
+    ) -> Calibration:
+        """networks: the blocks of each; measured_ms (networks,). Raises HwnasError when there are fewer than 19."""
+        if len(networks) < MIN_NETWORKS:
+            raise HwnasError(f"calibration: {len(networks)} networks are too few for a 95 % bound, at least {MIN_NETWORKS}")
+        groups = sorted({g for blocks in networks for b in blocks for g in _groups(b)})
+        names = ["level", "calls", "boundary", *groups]
+        column = {name: i for i, name in enumerate(names)}
+        X, sums = np.zeros((len(networks), len(names))), np.zeros(len(networks))
+        for i, blocks in enumerate(networks):
+            own = [block_ms[b] - overhead_ms for b in blocks]
+            sums[i] = total = sum(own) + overhead_ms
+            X[i, 0] = 1
+            X[i, 1] = len(blocks) * overhead_ms / total
+            X[i, 2] = BOUNDARY_MS * sum(facts(b).out_bytes for b in blocks) / 4 / total
+            for b, t in zip(blocks, own):
+                for g in _groups(b):
+                    X[i, column[g]] += t / total
+        prior = np.array([PRIOR.get(name, PRIOR["group"]) for name in names])
+        r = measured_ms / sums - 1
+        inverse = np.linalg.inv(X.T @ X / NOISE**2 + np.diag(prior**-2))
+        weights = inverse @ X.T @ r / NOISE**2
+        leverage = np.einsum("ij,jk,ik->i", X, inverse, X) / NOISE**2
+        without = r - (r - X @ weights) / (1 - leverage)  # each network predicted by the fit without it, in closed form
+        held_out_ms = sums * (1 + without)
+        return cls(
+            space_hash,
+            table_fingerprint,
+            float(overhead_ms),
+            {name: float(w) for name, w in zip(names, weights)},
+            conformal_margin(held_out_ms, measured_ms) + DRIFT,
+            Fidelity.of(np.array([sum(block_ms[b] for b in blocks) for blocks in networks]), measured_ms),
+            Fidelity.of(held_out_ms, measured_ms),
+        )
+
+    def correct(self, blocks: Iterable[Block], block_ms: np.ndarray) -> np.ndarray:
+        """(blocks,) the share of each block in a whole network's latency; a network is their sum plus `base_ms`."""
+        w = self.weights
+        out = []
+        for b, t in zip(blocks, block_ms):
+            factor = 1 + w["level"] + sum(w.get(g, 0.0) for g in _groups(b))
+            out.append(
+                (t - self.overhead_ms) * factor + w["calls"] * self.overhead_ms + w["boundary"] * BOUNDARY_MS * facts(b).out_bytes / 4
+            )
+        return np.array(out)
+
+    @property
+    def base_ms(self) -> float:
+        """The network's one call, which is no block's."""
+        return self.overhead_ms * (1 + self.weights["level"])
+
+    def save(self, path: Path) -> None:
+        """Into the file's entry for the space; those of other spaces stay."""
+        spaces = _read(path) if path.exists() else {}
+        write_atomic(path, json.dumps({"format": FORMAT, "spaces": {**spaces, self.space_hash: asdict(self)}}, indent=1))
+
+    @classmethod
+    def load(cls, path: Path, space_hash: str) -> Calibration:
+        """Raises HwnasError when the file or the space's entry is missing, of another format, or damaged."""
+        way_out = "run `hwnas profile` for this device and space"
+        if not path.exists():
+            raise HwnasError(f"{path}: no calibration: {way_out}")
+        fields = _read(path).get(space_hash)
+        if fields is None:
+            raise HwnasError(f"{path}: no calibration for the space with hash {space_hash}: {way_out}")
+        try:
+            return cls(**{**fields, "plain": Fidelity(**fields["plain"]), "held_out": Fidelity(**fields["held_out"])})
+        except (KeyError, TypeError) as error:
+            raise HwnasError(f"{path}: damaged ({type(error).__name__}: {error}): delete it and {way_out}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+        version, spaces = data["format"], data["spaces"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise HwnasError(f"{path}: not a calibration file ({type(error).__name__}: {error}): delete it and profile again") from None
+    if version != FORMAT:
+        raise HwnasError(f"{path}: format {version}, this hwnas reads format {FORMAT}: delete it and profile again")
+    return dict(spaces)
+
+
+def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:
+    """The one-sided 95 % split-conformal quantile of measured / predicted - 1, at least 0 (Vovk et al. 2005)."""
+    excess = np.sort(measured_ms / predicted_ms - 1)
+    rank = int(np.ceil((len(excess) + 1) * CONFIDENCE))
+    return float(max(excess[min(rank, len(excess)) - 1], 0.0))
+
+
+def _groups(b: Block) -> list[str]:
+    """The groups whose time shares may each be a little off: blocks of one operator, size, kernel, ..."""
+    size = 1 << max(b.height - 1, 0).bit_length()
+    named = {"op": b.op, "size": size, "kernel": b.kernel, "stride": b.stride, "expand": b.expand, "se": int(b.se > 0), "act": b.act}
+    return [f"{k}={v}" for k, v in named.items()] + [f"residual={int(b.residual)}"]

@@ -1,0 +1,64 @@
+"""What to measure: blocks that tell most about the others, networks that tell most about the whole range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..block import Block
+from ..cost import CostModel
+from ..cost.facts import program_of
+from ..errors import HwnasError
+from ..space import Codes, Space
+
+OVERHEAD = Block("conv", 1, 1, 1, 1)  # computes next to nothing: its latency is what one call costs
+
+
+def choose_blocks(blocks: Sequence[Block], n: int) -> list[Block]:
+    """n of the blocks, every operator among them: greedy k-center on the logs of their primitives' sums.
+
+    Each next one is the farthest from all chosen, so that no block to be predicted is far from a measured one.
+    """
+    if n >= len(blocks):
+        return list(blocks)
+    X = np.log1p(np.array([list(program_of(b).features().values()) for b in blocks], float))
+    X = (X - X.mean(0)) / (X.std(0) + 1e-9)
+    chosen = [next(i for i, b in enumerate(blocks) if b.op == op) for op in dict.fromkeys(b.op for b in blocks)]
+    if len(chosen) > n:
+        raise HwnasError(f"profile: {n} blocks are too few for the {len(chosen)} operators of the space")
+    distance = np.min([((X - X[i]) ** 2).sum(1) for i in chosen], axis=0)
+    while len(chosen) < n:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((X - X[chosen[-1]]) ** 2).sum(1))
+    return [blocks[i] for i in sorted(chosen)]
+
+
+def choose_networks(model: CostModel, n: int, seed: int, metric: str = "macs") -> Codes:
+    """Z (n, genes): architectures spread evenly over the space's range of a metric, log scale, smallest to largest.
+
+    Uniform samples crowd around the middle of the range; budgets do not. So random codes are crossed with the smallest
+    and the largest in random proportions first.
+    """
+    space, rng = model.space, np.random.default_rng([seed, 7])
+    Z = space.sample(4000, rng)
+    extreme = np.where(rng.random(len(Z))[:, None] < 0.5, space.smallest(), space.largest())
+    Z = np.where(rng.random(Z.shape) < rng.random(len(Z))[:, None], Z, extreme)
+    cost = np.log(model.cost(Z, [metric])[:, 0])
+    wanted = np.quantile(cost, 0.01) + (np.arange(n) + 0.5) / n * np.ptp(np.quantile(cost, [0.01, 0.99]))
+    chosen: list[int] = []
+    for value in wanted:
+        order = np.argsort(np.abs(cost - value))
+        chosen.append(int(next(i for i in order if i not in chosen)))
+    return Z[chosen]
+
+
+def network_key(space: Space, z: np.ndarray) -> str:
+    """The key of a whole network's rows in a table: `net(space hash,code)`."""
+    return f"net({space.hash},{'.'.join(map(str, z))})"
+
+
+def networks_in(space: Space, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Key -> code (genes,), of those keys that are networks of this space."""
+    prefix = f"net({space.hash},"
+    return {k: np.array(k[len(prefix) : -1].split("."), np.int64) for k in keys if k.startswith(prefix)}
