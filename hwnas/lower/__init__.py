@@ -1,0 +1,29 @@
+"""Lowering: a torch module -> a short Program -> an ONNX, TFLite or torch file, in milliseconds.
+
+One walk over the module (torch.fx), three small writers. What is measured, exported and deployed is the same file.
+"""
+
+from __future__ import annotations
+
+from .convert import to_onnx, to_tflite
+from .features import FEATURES
+from .onnx import write_onnx
+from .program import Node, Program
+from .tflite import write_tflite
+from .torch_file import read_torch, write_torch
+from .unknown import UnknownOp
+from .walk import lower
+
+__all__ = [
+    "FEATURES",
+    "Node",
+    "Program",
+    "UnknownOp",
+    "lower",
+    "read_torch",
+    "to_onnx",
+    "to_tflite",
+    "write_onnx",
+    "write_tflite",
+    "write_torch",
+]
