@@ -1,0 +1,82 @@
+"""The timing loop: inferences one by one or in calibrated loops, each by the wall clock and by the CPU clock.
+
+Two clocks, because wall time of anything longer than a time slice is worthless while another process wants the core,
+and CPU time alone would not show that it happened. CPU time is that of the calling thread, so it means something for
+single-threaded runs on the CPU only; elsewhere it is None.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+
+def timed(run: Callable[[], Any], loops: int, with_cpu: bool) -> tuple[int, int | None]:
+    """(wall_ns, cpu_ns or None) of `loops` calls of run.
+
+    The wall clock is the inner pair: it is the cheaper one (0.1 against 0.3-2 us a reading), and it is what a budget is about.
+    """
+    calls = repeat(None, loops)
+    if not with_cpu:
+        start = time.perf_counter_ns()
+        for _ in calls:
+            run()
+        return time.perf_counter_ns() - start, None
+    cpu_start = time.thread_time_ns()
+    start = time.perf_counter_ns()
+    for _ in calls:
+        run()
+    wall_ns = time.perf_counter_ns() - start
+    return wall_ns, time.thread_time_ns() - cpu_start
+
+
+def calibrate(time_loops: Callable[[int], tuple[int, int | None]], min_repeat_s: float) -> int:
+    """The number of loops that lasts at least min_repeat_s, by the CPU clock where there is one; 1 where min_repeat_s is 0.
+
+    A preempted try would look long enough by the wall clock and is not.
+    """
+    loops = 1
+    while min_repeat_s > 0:
+        wall_ns, cpu_ns = time_loops(loops)
+        lasted_s = max(1, wall_ns if cpu_ns is None else cpu_ns) / 1e9
+        if lasted_s >= min_repeat_s:
+            break
+        # Aim 10 % above the target, but do not trust a first, tiny reading further than a factor of ten.
+        loops = math.ceil(loops * min(10.0, max(1.2, 1.1 * min_repeat_s / lasted_s)))
+    return loops
+
+
+def measure(time_loops: Callable[[int], tuple[int, int | None]], plan: dict[str, Any]) -> dict[str, Any]:
+    """Times what time_loops runs, after the plan (hwnas.measure.Plan as a dict).
+
+    Returns {"loops", "first_run_ms", "wall_ns": [...], "cpu_ns": [...] or None}: an entry for each repeat, the total of its `loops`
+    inferences. Stops early, with what it has, when half of time_limit_s is gone: a slow block is worth a short sample.
+    """
+    deadline = time.perf_counter() + plan["time_limit_s"] / 2
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()  # a collection inside a repeat would be billed to the block
+    try:
+        first_ns, _ = time_loops(1)
+        warm = time.perf_counter() + plan["warmup_s"]
+        while time.perf_counter() < warm:
+            time_loops(1)
+        loops = calibrate(time_loops, plan["min_repeat_s"])
+        wall: list[int] = []
+        cpu: list[int | None] = []
+        total_ns = 0
+        while len(wall) < plan["repeats"] or total_ns < plan["min_total_s"] * 1e9:
+            wall_ns, cpu_ns = time_loops(loops)
+            wall.append(wall_ns)
+            cpu.append(cpu_ns)
+            total_ns += wall_ns
+            if time.perf_counter() > deadline:
+                break
+    finally:
+        if collecting:
+            gc.enable()
+    return {"loops": loops, "first_run_ms": first_ns / 1e6, "wall_ns": wall, "cpu_ns": None if None in cpu else cpu}

@@ -1,0 +1,30 @@
+"""Plan: how long and how often a file is timed; one documented value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The default suits blocks: 4 rounds of 5 repeats of at least 10 ms. `Plan.single_shot()` suits certificates of whole networks.
+
+    A repeat is a loop of inferences between two readings of the clocks; it is long enough that reading them costs nothing.
+    A round times every block once, in an order of its own, so that a drift of the machine does not land on one block.
+    """
+
+    min_repeat_s: float = 0.01  # 0: every inference is a repeat of its own
+    repeats: int = 5  # at least so many, in each round
+    min_total_s: float = 0.0  # and at least so much time in them
+    warmup_s: float = 0.01  # untimed, before the first repeat
+    rounds: int = 4
+    time_limit_s: float = 60.0  # of one file in one round, loading included: then its worker is killed and the file has failed
+
+    @staticmethod
+    def single_shot(samples: int = 1024, total_s: float = 3.0, time_limit_s: float = 600.0) -> Plan:
+        """Every inference is a sample: at least `samples` of them and at least total_s (MLPerf Mobile: 1,024 and 60 s)."""
+        return Plan(min_repeat_s=0.0, repeats=samples, min_total_s=total_s, warmup_s=0.3, rounds=1, time_limit_s=time_limit_s)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

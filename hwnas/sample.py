@@ -1,0 +1,94 @@
+"""Sample: the raw timings of one file in one round, or the reason why there are none."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Clock = Literal["auto", "cpu", "wall"]
+
+# A repeat is preempted where wall time exceeds CPU time by more than 5 % and 2 us. Undisturbed, the two clocks differ by
+# -0.3 +- 0.1 us here (CPU time is the outer pair); a disturbance costs 2 us at the least, the switch to a thread and back.
+PREEMPTED_SHARE, PREEMPTED_NS = 0.05, 2000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Nothing is dropped here: preempted repeats stay, marked. Statistics are derived, per inference, in ms."""
+
+    wall_ns: tuple[int, ...] = ()  # of each repeat: `loops` inferences
+    cpu_ns: tuple[int, ...] | None = None  # CPU time of the thread; None where it means nothing (several threads, GPU)
+    loops: int = 1
+    load_s: float | None = None  # reading and preparing the file
+    first_run_ms: float | None = None
+    peak_rss_bytes: int | None = None  # resident memory of the whole worker process, at its peak while this file was in it
+    error: str | None = None
+
+    @staticmethod
+    def failed(reason: str) -> Sample:
+        return Sample(error=reason)
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> Sample:
+        """The sample in a worker's answer or a table's row; other keys are ignored. Raises ValueError for timings that cannot be."""
+        if fields.get("error") is not None:
+            return Sample(error=str(fields["error"]))
+        wall, cpu, loops = fields.get("wall_ns"), fields.get("cpu_ns"), fields.get("loops", 1)
+        for name, times in (("wall_ns", wall), ("cpu_ns", cpu)):
+            if name == "cpu_ns" and times is None:
+                continue
+            if not isinstance(times, list) or not times or not all(type(t) is int and t > 0 for t in times):
+                raise ValueError(f"{name} is {str(times)[:60]}: expected positive whole numbers")
+        if cpu is not None and len(cpu) != len(wall):  # type: ignore[arg-type]
+            raise ValueError(f"{len(wall)} wall_ns but {len(cpu)} cpu_ns")  # type: ignore[arg-type]
+        if type(loops) is not int or loops < 1:
+            raise ValueError(f"loops is {loops!r}: expected a whole number >= 1")
+        rest = {name: fields.get(name) for name in ("load_s", "first_run_ms", "peak_rss_bytes")}
+        return Sample(tuple(wall), None if cpu is None else tuple(cpu), loops, **rest)  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What from_dict reads: the reason alone, or everything else."""
+        if self.error is not None:
+            return {"error": self.error}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items() if name != "error"}
+
+    @property
+    def wall_ms(self) -> np.ndarray:
+        """(repeats,) wall time of one inference."""
+        return np.array(self.wall_ns) / (self.loops * 1e6)
+
+    @property
+    def cpu_ms(self) -> np.ndarray | None:
+        """(repeats,) CPU time of one inference, or None."""
+        return None if self.cpu_ns is None else np.array(self.cpu_ns) / (self.loops * 1e6)
+
+    @property
+    def preempted(self) -> np.ndarray:
+        """(repeats,) bool: where something else had the core for a while. All False without a CPU clock, which alone could tell."""
+        if self.cpu_ns is None:
+            return np.zeros(len(self.wall_ns), bool)
+        wall = np.array(self.wall_ns)
+        return wall - np.array(self.cpu_ns) > PREEMPTED_SHARE * wall + PREEMPTED_NS
+
+    @property
+    def rejected(self) -> int:
+        """How many repeats were preempted."""
+        return int(self.preempted.sum())
+
+    def times_ms(self, clock: Clock = "auto") -> np.ndarray:
+        """(repeats,) by one clock.
+
+        "auto" is CPU time where there is one; "wall" leaves preempted repeats out, if any others are left.
+        """
+        if clock != "wall" and self.cpu_ms is not None:
+            return self.cpu_ms
+        if clock == "cpu":
+            raise ValueError("this sample has no CPU time: use the wall clock")
+        kept = self.wall_ms[~self.preempted]
+        return kept if len(kept) else self.wall_ms
+
+    def latency_ms(self, clock: Clock = "auto") -> float:
+        """The 20th percentile of the repeats: steadier than the median for eager torch, equal to it for the others; never the mean."""
+        return float(np.percentile(self.times_ms(clock), 20))

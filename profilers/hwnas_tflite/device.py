@@ -1,0 +1,55 @@
+"""Device side: TensorFlow Lite on the CPU. Tensors of rank four are NHWC in the file and NCHW here."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+try:
+    from ai_edge_litert import interpreter as tflite
+
+    RUNTIME = "ai-edge-litert"
+except ImportError as missing:
+    try:
+        from tflite_runtime import interpreter as tflite
+
+        RUNTIME = "tflite-runtime"
+    except ImportError:
+        raise missing from None
+
+API = 1
+
+
+def facts(options: dict[str, Any]) -> dict[str, Any]:
+    return {"name": RUNTIME, "version": version(RUNTIME)}
+
+
+class Session:
+    def __init__(self, path: str, options: dict[str, Any]) -> None:
+        resolver = tflite.OpResolverType.AUTO if options.get("xnnpack", True) else tflite.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self.interpreter = tflite.Interpreter(path, num_threads=options["threads"], experimental_op_resolver_type=resolver)
+        self.interpreter.allocate_tensors()
+        self.inputs = self.interpreter.get_input_details()
+        self.output = self.interpreter.get_output_details()[0]["index"]
+        self.shapes = [tuple(int(n) for n in _nchw(i["shape"])) for i in self.inputs]
+
+    def put(self, xs: list[np.ndarray]) -> None:
+        for details, x in zip(self.inputs, xs):
+            nhwc = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
+            self.interpreter.set_tensor(details["index"], np.ascontiguousarray(nhwc))
+
+    def run(self) -> None:
+        self.interpreter.invoke()
+
+    def get(self) -> np.ndarray:
+        y: np.ndarray = self.interpreter.get_tensor(self.output)
+        return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
+
+    def close(self) -> None:
+        del self.interpreter
+
+
+def _nchw(shape: Any) -> Any:
+    return [shape[0], shape[3], shape[1], shape[2]] if len(shape) == 4 else shape

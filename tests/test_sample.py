@@ -1,0 +1,66 @@
+"""hwnas/sample.py: statistics of made-up timings, and timings that cannot be."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hwnas.sample import Sample
+
+MS = 1_000_000
+SAMPLE = Sample(wall_ns=(10 * MS, 20 * MS, 11 * MS, 12 * MS), cpu_ns=(10 * MS, 10 * MS, 11 * MS, 12 * MS), loops=10, load_s=0.5)
+
+
+def test_times_are_those_of_one_inference():
+    assert SAMPLE.wall_ms.tolist() == [1.0, 2.0, 1.1, 1.2]
+    assert SAMPLE.cpu_ms.tolist() == [1.0, 1.0, 1.1, 1.2]
+
+
+def test_preempted_repeats_are_marked_counted_and_kept():
+    assert SAMPLE.preempted.tolist() == [False, True, False, False] and SAMPLE.rejected == 1
+    assert len(SAMPLE.wall_ms) == 4
+
+
+def test_a_microsecond_between_the_clocks_is_not_preemption():
+    assert Sample((10_000,), (9_000,)).rejected == 0 and Sample((10_000,), (7_000,)).rejected == 1
+
+
+def test_the_statistic_is_p20_of_cpu_time_and_of_undisturbed_wall_time():
+    assert SAMPLE.latency_ms() == SAMPLE.latency_ms("cpu") == np.percentile([1.0, 1.0, 1.1, 1.2], 20)
+    assert SAMPLE.latency_ms("wall") == np.percentile([1.0, 1.1, 1.2], 20)
+
+
+def test_with_every_repeat_preempted_the_wall_clock_still_answers():
+    assert Sample((2 * MS, 4 * MS), (MS, MS)).latency_ms("wall") == np.percentile([2, 4], 20)
+
+
+def test_without_cpu_time_there_is_the_wall_clock_only():
+    sample = Sample((2 * MS,), None)
+    assert sample.latency_ms() == 2 and sample.rejected == 0 and sample.cpu_ms is None
+    with pytest.raises(ValueError, match="no CPU time"):
+        sample.latency_ms("cpu")
+
+
+@pytest.mark.parametrize("sample", [SAMPLE, Sample((5,), None), Sample.failed("out of memory")])
+def test_json_and_back(sample):
+    assert Sample.from_dict(json.loads(json.dumps({"key": "k", **sample.to_dict()}))) == sample
+
+
+@pytest.mark.parametrize(
+    "fields, reason",
+    [
+        ({}, "wall_ns is None"),
+        ({"wall_ns": []}, "wall_ns"),
+        ({"wall_ns": [0]}, "positive"),
+        ({"wall_ns": [-5]}, "positive"),
+        ({"wall_ns": [float("nan")]}, "whole"),
+        ({"wall_ns": [True]}, "whole"),
+        ({"wall_ns": "fast"}, "wall_ns is fast"),
+        ({"wall_ns": [1, 2], "cpu_ns": [1]}, "2 wall_ns but 1 cpu_ns"),
+        ({"wall_ns": [1], "cpu_ns": [0]}, "cpu_ns"),
+        ({"wall_ns": [1], "loops": 0}, "loops is 0"),
+    ],
+)
+def test_a_device_that_lies_is_not_believed(fields, reason):
+    with pytest.raises(ValueError, match=reason):
+        Sample.from_dict(fields)
