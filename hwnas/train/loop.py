@@ -1,0 +1,137 @@
+"""train: the loop that all algorithms share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data import Augment, Batches, Dataset
+from ..errors import HwnasError
+from ..space import Space
+from ..supernet import Supernet
+from . import checkpoint
+from .progress import Clock, Journal, Progress, Report
+from .recipe import Recipe
+from .run import Run, Step, make_optimizer
+
+Algorithm = Callable[[Run], Step]
+
+_STEP = 2  # stream of random numbers, beside those of hwnas.data.batches and hwnas.train.run
+
+
+def train(
+    algorithm: Algorithm,
+    net: nn.Module,
+    space: Space,
+    data: Dataset,
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+    about: Mapping[str, Any] | None = None,
+    each_epoch: Callable[[], dict[str, float]] | None = None,
+    checkpoint_s: float = 30.0,
+    journal_steps: int = 10,
+) -> Path:
+    """Trains net in place and gives the folder of the last checkpoint.
+
+    Everything random is a function of (recipe.seed, step), so a run that was killed and resumed ends with the same bits
+    as one that was not (on CPU, with the same number of threads). Seed torch before making net for the same start.
+
+    A checkpoint must agree in space, algorithm, data, recipe, and in what else `about` says of the run (JSON values).
+    each_epoch: what to record after each epoch, e.g. validation accuracy. Raises HwnasError if out holds a run already
+    and resume is off, if it belongs to another run, or on a loss that is no longer finite.
+    """
+    batches = Batches(data.train, recipe.batch, recipe.seed, _augment(recipe, data))
+    valid = Batches(data.valid, recipe.batch, recipe.seed)
+    if recipe.channels_last:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.train()
+    steps = recipe.epochs * batches.per_epoch
+    optimizer = make_optimizer(net, recipe)
+    run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, valid.at, _forward(net, recipe))
+    step = algorithm(run)
+    identity = _identity(algorithm, net, space, data, recipe) | dict(about or {})
+
+    last = checkpoint.newest(out)
+    if last is not None and not resume:
+        raise HwnasError(f"{out}: holds a training run already: resume it (--resume) or train into another folder")
+    start, state = 0, None
+    if last is not None:
+        checkpoint.check_identity(last, checkpoint.read_progress(last), identity)
+        progress = checkpoint.restore(last, run)
+        start, state = progress["done"], progress["journal"]
+        if start == steps:
+            return last
+
+    clock, saved, threads = Clock(), monotonic(), torch.get_num_threads()
+    torch.set_num_threads(recipe.threads or threads)
+    try:
+        with closing(Journal(out, journal_steps, start, state)) as journal:
+            for number in range(start, steps):
+                torch.manual_seed(int(np.random.SeedSequence([recipe.seed, _STEP, number]).generate_state(1)[0]))
+                rate = recipe.rate(number, steps, recipe.decay or run.decay)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                metrics = step(*batches.at(number), number)
+                done, step_s = number + 1, clock.tick()
+                if not all(map(math.isfinite, metrics.values())):
+                    kept = checkpoint.newest(out)
+                    raise HwnasError(
+                        f"training: diverged at step {done}: {metrics}: lower recipe.lr ({recipe.lr}) or set recipe.clip; "
+                        + (f"the last good checkpoint is {kept}" if kept else "there is no checkpoint before it")
+                    )
+                speed = {"images_per_s": batches.size / step_s}
+                journal.add(done, metrics, {"lr": rate, **speed})
+                if report is not None:
+                    epoch = number // batches.per_epoch + 1
+                    report(Progress(epoch, recipe.epochs, done, steps, metrics, **speed, eta_s=(steps - done) * step_s))
+                if each_epoch is not None and done % batches.per_epoch == 0:
+                    journal.write(done, each_epoch())
+                    net.train()
+                if done == steps or monotonic() - saved >= checkpoint_s:
+                    last, saved = checkpoint.save(out, run, done, identity, journal.state()), monotonic()
+    finally:
+        torch.set_num_threads(threads)
+    assert last is not None
+    return last
+
+
+def _augment(recipe: Recipe, data: Dataset) -> Augment:
+    return Augment(recipe.shift_px, data.mirror if recipe.mirror is None else recipe.mirror, recipe.erase_px)
+
+
+def _identity(algorithm: Algorithm, net: nn.Module, space: Space, data: Dataset, recipe: Recipe) -> dict[str, Any]:
+    held_out = crc32(data.train.labels.numpy().tobytes())  # another seed holds out other images
+    return {
+        "algorithm": algorithm.__name__,
+        "space": space.name,
+        "space_hash": space.hash,
+        "share": net.share if isinstance(net, Supernet) else None,
+        "data": f"{data.name} {data.shape}, {len(data.train)} + {len(data.valid)} images, split {held_out:08x}",
+        "recipe": recipe.learned(),
+    }
+
+
+def _forward(net: nn.Module, recipe: Recipe) -> Callable[..., Tensor]:
+    if recipe.compile and isinstance(net, Supernet):
+        raise HwnasError("recipe.compile: a supernet would be compiled anew for every architecture; switch it off, it is for retraining")
+    call: Callable[..., Tensor] = torch.compile(net) if recipe.compile else net
+    if not recipe.bf16:
+        return call
+
+    def in_bf16(*args: Any) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return call(*args)
+
+    return in_bf16
