@@ -68,7 +68,7 @@ class Timing:
             "samples": len(wall),
             "preempted": int(round(self.preempted * len(wall))),
             "processes": [
-                {"samples": len(s.wall_ns), "p50_ms": round(float(np.median(s.wall_ms)), 6), "load_s": s.load_s, "first_run_ms": s.first_run_ms}
+                {"samples": len(s.wall_ns), "p50_ms": float(np.median(s.wall_ms)), "load_s": s.load_s, "first_run_ms": s.first_run_ms}
                 for s in self.samples
             ],
         }

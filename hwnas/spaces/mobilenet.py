@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..block import Block
+from ..errors import HwnasError
 from ..gene import Gene
 from ..slot import Slot
 from ..space import Space
@@ -34,6 +35,8 @@ def mobilenet(
     widths: for each stage, the channels on offer; strides: of each stage's first layer; depth: layers a stage at most.
     squeezes: squeeze-and-excitation ratios, 0 = none. List every option from small to large.
     """
+    if len(widths) != len(strides):
+        raise HwnasError(f"mobilenet: {len(widths)} widths and {len(strides)} strides: give one of each for every stage")
     resolutions = tuple(resolutions or sorted({round(size * k / 7) for k in (5, 6, 7)}))
     resolution = Gene.one("resolution", resolutions, context=True)
 

@@ -1,0 +1,65 @@
+"""The command `hwnas` and what all its subcommands share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from .. import __version__
+from ..errors import HwnasError
+from . import look, measure, pipeline
+from .console import console
+
+app = typer.Typer(
+    name="hwnas",
+    help="Hardware-aware neural architecture search: measure your devices, train ONE supernet, get one certified model file per device.\n\n"
+    "Start with `hwnas devices`, then `hwnas run quickstart`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a certificate did not PASS, 2 wrong input, 130 interrupted (run again to go on).",
+)
+app.command()(look.devices)
+app.command()(measure.profile)
+app.add_typer(look.lut, name="lut")
+app.command()(pipeline.train)
+app.command()(pipeline.search)
+app.command()(pipeline.retrain)
+app.command()(pipeline.export)
+app.command()(pipeline.run)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line. A user's mistake is one line on stderr and exit code 2; no traceback."""
+    try:
+        app()
+    except HwnasError as error:
+        if os.environ.get("HWNAS_TRACEBACK"):
+            raise
+        console.print(f"[red]error:[/red] {_escaped(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("interrupted: the same command goes on from here")
+        sys.exit(130)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,71 @@
+"""How the command line writes: results to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..steps.progress import Advance
+
+console = Console(stderr=True)
+out = Console()
+
+LUT = typer.Option(Path("lut"), "--lut", help="Folder of the devices' tables.", show_default=True)
+JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Advance]:
+    """A progress bar with elapsed and remaining time; where stderr is no terminal, a line when it begins and one when it ends."""
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None, text="")
+        last = ""
+
+        def advance(done: int, total: int, text: str) -> None:
+            nonlocal last
+            last = f"{done}/{total} {text}"
+            progress.update(task, completed=done, total=total, text=text)
+
+        yield advance
+    if not console.is_terminal:
+        console.print(f"{title}: {last}" if last else f"{title}: already done", soft_wrap=True)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> None:
+    """columns that begin with `>` are set flush right."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+        caption=note or None,
+        caption_justify="left",
+    )
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    out.print(table)
+
+
+def show_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
+    print(json.dumps(data, indent=1))

@@ -1,0 +1,73 @@
+"""`hwnas profile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from ..data import load_data
+from ..device import find_device
+from ..measure import Plan
+from ..predict import profile_space
+from ..spaces import load_space
+from .console import JSON, LUT, bar, out, show_json
+
+
+def profile(
+    device: str = typer.Argument(help="A device of `hwnas devices`, or the name of a folder under --lut with a device.toml."),
+    space: str = typer.Option(..., "--space", help="Name, name(key=value, ...), or file.py:function."),
+    data: str = typer.Option("", "--data", help="Take channels, size and classes from this data set."),
+    lut: Path = LUT,
+    blocks: int = typer.Option(400, "--blocks", help="Blocks to measure at most; a predictor fills the others."),
+    networks: int = typer.Option(24, "--networks", help="Whole networks to measure for calibration, at least 19."),
+    rounds: int = typer.Option(4, "--rounds", help="How often each is measured, in random order."),
+    seed: int = typer.Option(0, "--seed"),
+    json: bool = JSON,
+) -> None:
+    """Measures the blocks of a space on a device into lut/DEVICE/, and whole networks to calibrate their sum.
+
+    Killed at any moment it loses at most the block in flight: run it again and it goes on.
+    """
+    of_data = None
+    if data:
+        loaded = load_data(data, seed)
+        channels, height, _ = loaded.shape
+        of_data = {"channels": channels, "size": height, "classes": len(loaded.classes)}
+    chosen, made = find_device(device, lut), load_space(space, of_data)
+    measured = min(blocks, len(made.blocks))
+    if not json:
+        out.print(
+            f"{made.spec}: {made.architectures:.3g} architectures of {len(made.blocks)} distinct blocks; measuring {measured}",
+            highlight=False,
+        )
+    with bar(f"profile {device}") as advance:
+        quietness, calibration = profile_space(
+            made,
+            chosen,
+            lut,
+            blocks=blocks,
+            networks=networks,
+            plan=Plan(rounds=rounds),
+            seed=seed,
+            report=lambda i, n, key, s: advance(i, n, key[:48]),
+        )
+    if json:
+        show_json(
+            {
+                "device": device,
+                "space_hash": made.hash,
+                "quiet": quietness.quiet,
+                "verdict": str(quietness),
+                "margin": calibration.margin,
+                "plain": calibration.plain.to_dict(),
+                "held_out": calibration.held_out.to_dict(),
+            }
+        )
+        return
+    out.print(f"machine: {quietness}", highlight=False)
+    for key, noise in quietness.noisiest[:3]:
+        out.print(f"  noisiest: {key}: rounds {noise:.1%} apart", highlight=False)
+    out.print(f"sum of blocks alone: {calibration.plain}", highlight=False)
+    out.print(f"calibrated, left out: {calibration.held_out}", highlight=False)
+    out.print(f"bound at 95 %: predicted + {calibration.margin:.1%}. Table: {lut / device}", highlight=False)

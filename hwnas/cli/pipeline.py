@@ -1,0 +1,220 @@
+"""The commands of the main job, one for each step and one for all: train, search, retrain, export, run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..cost import METRICS
+from ..steps import (
+    Experiment,
+    RunFolder,
+    deliver,
+    load_experiment,
+    load_supernet,
+    profile_devices,
+    retrain_winner,
+    search_target,
+    summarize,
+    train_supernet,
+)
+from ..steps.search import Winner, make_scorer, resolve
+from .console import JSON, LUT, bar, console, show_json, show_table
+
+RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
+BUDGET = typer.Option(
+    [],
+    "--budget",
+    "-b",
+    help="DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB; 1ms|2ms is a winner for each; 30% is a share of the reachable range.",
+)
+SET = typer.Option([], "--set", help="A field of the training recipe: lr=0.1, batch=128, ...")
+
+
+def train(
+    space: str = typer.Option(..., "--space", help="Name, name(key=value, ...), or file.py:function."),
+    data: str = typer.Option(..., "--data", help="digits, fashion-mnist, cifar10, a folder, a .npz, or file.py:function."),
+    out: Path = typer.Option(..., "--out", help="Folder of the run, e.g. runs/x."),
+    algorithm: str = typer.Option("sandwich", "--algorithm", help="spos, sandwich, or file.py:function."),
+    epochs: int = typer.Option(10, "--epochs"),
+    own: bool = typer.Option(
+        False, "--own-weights", help="Each option of a layer has weights of its own, instead of slices of shared ones."
+    ),
+    set: list[str] = SET,
+    seed: int = typer.Option(0, "--seed"),
+    lut: Path = LUT,
+) -> None:
+    """Trains one supernet for all devices. Killed, the same command goes on bit for bit where it was."""
+    recipe = {"epochs": epochs, **_settings(set)}
+    fields = {"data": data, "space": space, "seed": seed, "train": {"algorithm": algorithm, "share": not own, "recipe": recipe}}
+    if (out / "experiment.toml").exists():
+        before = load_experiment(out / "experiment.toml")
+        fields |= before.model_dump(include={"budgets", "rules", "profile", "search", "retrain"})
+    run = RunFolder.create(out, Experiment.parse(fields, "hwnas train"), lut)
+    _say(f"{run.space.spec}: {run.space.architectures:.3g} architectures; {run.data.name}: {len(run.data.train):,} images to train on")
+    train_supernet(run, bar)
+    _say(f"trained: {run.supernet}. Next: hwnas search {out} --budget DEVICE:latency=2ms")
+
+
+def search(
+    run: Path = RUN,
+    budget: list[str] = BUDGET,
+    generations: int = typer.Option(0, "--generations", help="0 keeps the run's setting."),
+    force: bool = typer.Option(False, "--force", help="Search with a table that was never calibrated: plain sums, no bound."),
+    lut: Path = LUT,
+    json: bool = JSON,
+) -> None:
+    """Finds the best architecture for each budget, with random search at equal evaluations beside it."""
+    opened = RunFolder.open(run, lut)
+    fields = opened.experiment.model_dump()
+    if budget:
+        fields["budgets"] = budget
+    if generations:
+        fields["search"]["generations"] = generations
+    opened = RunFolder.create(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
+    winners = _search(opened, force)
+    if json:
+        show_json([{"device": w.target.budget.device, "choices": opened.space.decode(w.z), **w.to_dict()} for w in winners])
+        return
+    rows = []
+    for w in winners:
+        names = w.target.metric_names
+        limits = ", ".join(f"{n} {METRICS[n].text(v)}" for n, v in zip(names, w.target.limits))
+        upper = ", ".join(METRICS[n].text(w.upper[METRICS[n].field]) for n in names)
+        rows.append((w.target.budget.device, limits, upper, f"{w.accuracy:.2%}", f"{w.random_accuracy:.2%}", w.evaluations))
+    show_table("winners", ["device", "budget", "upper bound", ">accuracy (search-validation)", ">random search", ">evaluations"], rows)
+    _say(f"Next: hwnas export {run}")
+
+
+def retrain(
+    run: Path = RUN,
+    epochs: int = typer.Option(5, "--epochs"),
+    scratch: bool = typer.Option(False, "--scratch", help="Start from fresh weights instead of the supernet's."),
+    set: list[str] = SET,
+    lut: Path = LUT,
+) -> None:
+    """Trains every winner alone; `hwnas export` then takes those weights."""
+    opened = RunFolder.open(run, lut)
+    fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": _settings(set)}}
+    opened = RunFolder.create(run, Experiment.parse(fields, "hwnas retrain"), lut)
+    net = load_supernet(opened)
+    for winner in _search(opened):
+        retrain_winner(opened, net, winner, bar)
+    _say(f"Next: hwnas export {run}")
+
+
+def export(run: Path = RUN, lut: Path = LUT, json: bool = JSON) -> None:
+    """Writes ONNX and TFLite files for each winner and certifies them on their devices."""
+    _finish(RunFolder.open(run, lut), json)
+
+
+def run(
+    experiment: str = typer.Argument(help="An experiment.toml, or a built-in one: quickstart, fashion-mnist."),
+    out: Path = typer.Option(None, "--out", help="Folder of the run; default runs/NAME.", show_default=False),
+    lut: Path = LUT,
+    json: bool = JSON,
+) -> None:
+    """All steps: profile, train, search, export, certify. A finished step is not done again, a changed one is."""
+    loaded = load_experiment(experiment)
+    opened = RunFolder.create(out or Path("runs") / Path(experiment).stem, loaded, lut)
+    space = opened.space
+    _say(f"{space.spec}: {space.architectures:.3g} architectures of {len(space.blocks)} distinct blocks; {opened.data.name}")
+    for name, (quietness, calibration) in profile_devices(opened, bar).items():
+        _say(f"{name}: {quietness}; left-out networks: mean error {calibration.held_out.mape:.1%}, bound + {calibration.margin:.1%}")
+    train_supernet(opened, bar)
+    _finish(opened, json)
+
+
+def _search(run: RunFolder, force: bool = False) -> list[Winner]:
+    """All budgets are resolved, and refused if they cannot be reached, before the first is searched."""
+    resolved = [resolve(run, budget, force) for budget in run.experiment.parsed_budgets()]
+    if not resolved:
+        from ..errors import HwnasError
+
+        raise HwnasError(f"run {str(run.path)!r}: no budget: `hwnas search {run.path} --budget DEVICE:latency=2ms`")
+    for model, target in resolved:
+        for name, span, limit in zip(target.metric_names, target.ranges, target.limits):
+            text = METRICS[name].text
+            _say(f"{target.budget.device}: {name} {text(span.low)} to {text(span.high)} reachable, budget {text(limit)}")
+        if model.predicted:
+            _say(f"{target.budget.device}: {len(model.predicted)} of {len(run.space.blocks)} blocks predicted, not measured")
+    scorer = make_scorer(run, load_supernet(run))
+    return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
+
+
+def _finish(run: RunFolder, json: bool) -> None:
+    """Search (if need be), export, certify, and the table."""
+    winners, net = _search(run), load_supernet(run)
+    scorer = make_scorer(run, net)
+    for winner in winners:
+        model, _ = resolve(run, winner.target.budget)
+        deliver(run, net, model, winner, scorer, bar)
+    summary = summarize(run)
+    if json:
+        show_json(summary)
+    else:
+        show_table(
+            f"{run.path}: {summary['data']}",
+            *_columns(summary["rows"]),
+            note=f"every number was measured here; files in {run.path}/devices, all figures in {run.path}/summary.json",
+        )
+    if any(row["verdict"] != "PASS" for row in summary["rows"]):
+        raise typer.Exit(1)
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    ms = METRICS["latency"].text
+    columns = ["device", "architecture", ">search-val.", ">test (file)", ">predicted", ">bound", ">measured", ">budget", ">used", "verdict"]
+    body = []
+    for r in rows:
+        budget = ", ".join(METRICS[n].text(r["limits"][m.field]["budget"]) for n, m in METRICS.items() if m.field in r["limits"])
+        used = f"{r['budget_used']:.0%}" if r["budget_used"] else ""
+        color = {"PASS": "green", "FAIL": "red"}.get(r["verdict"], "yellow")
+        body.append(
+            [
+                r["device"],
+                _short(r["architecture"]),
+                f"{r['accuracy_search_validation']:.2%}",
+                f"{r['accuracy_test']:.2%}",
+                ms(r["predicted_ms"]),
+                ms(r["upper_ms"]),
+                ms(r["measured_ms"]),
+                budget,
+                used,
+                f"[{color}]{r['verdict']}[/{color}]",
+            ]
+        )
+    return columns, body
+
+
+def _short(choices: dict[str, Any]) -> str:
+    """Widths and depths of an architecture, or its first choices: enough to tell two apart in a table."""
+    telling = {k: v for k, v in choices.items() if k.endswith(("_width", "_depth")) and not k.startswith("stem")} or dict(
+        list(choices.items())[:4]
+    )
+    stages: dict[str, list[str]] = {}
+    for key, value in telling.items():
+        stage, _, what = key.rpartition("_")
+        stages.setdefault(stage, []).append(f"{value}{'ch' if what == 'width' else ''}")
+    return " ".join("x".join(reversed(v)) for v in stages.values())
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """lr=0.1 mirror=true -> values, as TOML reads them."""
+    import ast
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        try:
+            found[key] = {"true": True, "false": False}[value] if value in ("true", "false") else ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key] = value
+    return found
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)

@@ -1,0 +1,27 @@
+"""The steps from an experiment to certified files. Each works from files, can be resumed, and is a command of its own."""
+
+from .deliver import deliver
+from .experiment import Experiment, load_experiment
+from .profile import profile_devices
+from .progress import Show, silent
+from .retrain import retrain_winner
+from .run_folder import RunFolder
+from .search import Winner, search_target
+from .summary import summarize
+from .train import load_supernet, train_supernet
+
+__all__ = [
+    "Experiment",
+    "RunFolder",
+    "Show",
+    "Winner",
+    "deliver",
+    "load_experiment",
+    "load_supernet",
+    "profile_devices",
+    "retrain_winner",
+    "search_target",
+    "silent",
+    "summarize",
+    "train_supernet",
+]

@@ -1,0 +1,122 @@
+"""Experiment: everything that decides what a run does, as one TOML file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..budget import Budget
+from ..errors import HwnasError, did_you_mean
+from ..files import write_atomic
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BUILT_IN = Path(__file__).parent.parent / "experiments"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProfileSettings(_Section):
+    """What is measured on each device."""
+
+    blocks: int = Field(default=400, ge=12)  # at most; the predictor fills the others
+    networks: int = Field(default=24, ge=19)  # whole ones, for calibration
+    rounds: int = Field(default=4, ge=1)
+    repeats: int = Field(default=5, ge=1)  # of at least 10 ms, in each round
+
+
+class TrainSettings(_Section):
+    """How the supernet is trained. recipe: fields of hwnas.train.Recipe."""
+
+    algorithm: str = "sandwich"  # name, or file.py:function
+    share: bool = True  # whether all options of a slot slice one set of weights
+    recipe: dict[str, Any] = {}
+
+
+class SearchSettings(_Section):
+    """The evolution for each budget; see hwnas.search."""
+
+    population: int = Field(default=50, ge=4)
+    generations: int = Field(default=10, ge=1)
+    parents: int = Field(default=10, ge=2)
+    mutate_p: float = Field(default=0.1, gt=0, le=1)
+    fill: float = Field(default=0.95, ge=0, le=1)  # share of a budget that candidates must use
+    valid_images: int = Field(default=5000, ge=1)  # of the search-validation split, to score with
+    recalibration_images: int = Field(default=1024, ge=2)  # training images for BatchNorm's statistics
+
+
+class RetrainSettings(_Section):
+    """How winners are trained alone before export; epochs = 0 leaves them with the supernet's weights."""
+
+    epochs: int = Field(default=0, ge=0)
+    inherit: bool = True  # from the supernet's weights, or from scratch
+    recipe: dict[str, Any] = {}
+
+
+class Experiment(_Section):
+    """From data and space to budgets. Anything left out has the default that stands here."""
+
+    data: str
+    space: str
+    seed: int = Field(default=0, ge=0)
+    budgets: list[str] = []  # DEVICE:metric=value,...
+    rules: Literal["default", "mlperf"] = "default"  # of the certificates
+    profile: ProfileSettings = ProfileSettings()
+    train: TrainSettings = TrainSettings()
+    search: SearchSettings = SearchSettings()
+    retrain: RetrainSettings = RetrainSettings()
+
+    def parsed_budgets(self) -> list[Budget]:
+        """Every budget, alternatives spelled out. Raises HwnasError for one that is given twice."""
+        found = [b for text in self.budgets for b in Budget.parse(text)]
+        names = [(b.device, b.name) for b in found]
+        if twice := [n for n in names if names.count(n) > 1]:
+            raise HwnasError(f"budget {twice[0][0]}:{twice[0][1]} is given twice")
+        return found
+
+    @property
+    def devices(self) -> list[str]:
+        return list(dict.fromkeys(b.device for b in self.parsed_budgets()))
+
+    def save(self, path: Path) -> None:
+        write_atomic(path, tomli_w.dumps(self.model_dump()))
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any], where: str) -> Experiment:
+        """Raises HwnasError that names the file, the field, and what would do."""
+        try:
+            experiment = cls(**fields)
+            experiment.parsed_budgets()
+            return experiment
+        except ValidationError as invalid:
+            first = invalid.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                section: Any = cls.model_fields[str(first["loc"][0])].annotation if len(first["loc"]) > 1 else cls
+                raise did_you_mean(f"key in {where}", key, section.model_fields) from None
+            raise HwnasError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from None
+
+
+def load_experiment(name: str | Path) -> Experiment:
+    """From a TOML file, or a built-in one by name (`quickstart`, `fashion-mnist`)."""
+    built_in = {p.stem: p for p in sorted(BUILT_IN.glob("*.toml"))}
+    path = Path(name)
+    if str(name) in built_in:
+        path = built_in[str(name)]
+    elif not path.is_file():
+        raise did_you_mean("experiment", name, built_in, "Or give the path of a TOML file.")
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise HwnasError(f"{path}: cannot be read as TOML: {error}") from None
+    return Experiment.parse(fields, str(path))

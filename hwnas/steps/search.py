@@ -1,0 +1,104 @@
+"""Step 3: the best architecture for each budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..budget import Budget
+from ..cost import METRICS, CostModel
+from ..predict import device_model
+from ..score import InheritedScorer, Scorer
+from ..search import Evolution, Feasible, Target, evolve, random_search
+from ..supernet import Supernet
+from .progress import Show, silent
+from .run_folder import RunFolder, read_stamped, stamp, write_json
+
+
+@dataclass(frozen=True)
+class Winner:
+    """One budget's architecture, and what is known of it before any file exists."""
+
+    target: Target
+    z: np.ndarray  # (genes,)
+    accuracy: float  # on the search-validation split, with inherited weights
+    random_accuracy: float  # of random search with as many evaluations
+    evaluations: int
+    predicted: dict[str, float]  # field -> value
+    upper: dict[str, float]  # field -> value with its margin
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "budget": self.target.budget.text,
+            "limits": dict(zip(self.target.fields, map(float, self.target.limits))),
+            "reachable": {r.metric: [r.low, r.high] for r in self.target.ranges},
+            "search_validation_accuracy": self.accuracy,
+            "random_search_accuracy": self.random_accuracy,
+            "evaluations": self.evaluations,
+            "predicted": self.predicted,
+            "upper": self.upper,
+        }
+
+
+def make_scorer(run: RunFolder, net: Supernet) -> InheritedScorer:
+    """Scores with inherited weights; every score is kept in the run, so that a killed search goes on."""
+    s = run.experiment.search
+    cache = run.path / f"scores-{run.supernet.name}.jsonl"
+    return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=cache)
+
+
+def resolve(run: RunFolder, budget: Budget, force: bool = False) -> tuple[CostModel, Target]:
+    """The device's cost model and the budget in numbers. Raises HwnasError for a budget that cannot be reached."""
+    model = device_model(run.space, run.lut / budget.device, force)
+    return model, Target.of(budget, model, run.experiment.seed)
+
+
+def search_target(
+    run: RunFolder, model: CostModel, target: Target, scorer: Scorer, tighter: float = 1.0, attempt: int = 0, show: Show = silent
+) -> Winner:
+    """Evolution, and random search with as many evaluations beside it; done already, it is read from search.json.
+
+    tighter: factor on measured limits, below 1 after a certificate failed; attempt: which round of those this is.
+    """
+    settings, seed, space = run.experiment.search, run.experiment.seed, run.space
+    path = run.of_budget(target.budget) / f"search{attempt or ''}.json"
+    costs = model.upper(space.sample(64, np.random.default_rng(0)), target.fields)  # stands for the whole table
+    mark = stamp(space.hash, run.supernet.name, target.limits.tolist(), tighter, settings.model_dump(), seed, costs.round(9).tolist())
+    if found := read_stamped(path, mark):
+        return _winner(target, model, space.encode(found["choices"]), found)
+
+    feasible = Feasible.filled(model, target, settings.fill, tighter, seed)
+    plan = Evolution(settings.population, settings.generations, settings.parents, settings.mutate_p)
+    title = f"search {target.budget.device} {target.budget.name}"
+    with show(title) as advance:
+        evolved = evolve(feasible, scorer.score, plan, seed, lambda i, n, best: advance(i, 2 * n, f"best {best:.2%}"))
+        n = len(evolved.codes)
+        drawn = random_search(feasible, scorer.score, n, seed, lambda i, n, best: advance(n + i, 2 * n, f"best at random {best:.2%}"))
+    best = evolved.best if evolved.best_accuracy >= drawn.best_accuracy else drawn.best
+    result = {
+        "stamp": mark,
+        "choices": space.decode(best),
+        "accuracy": max(evolved.best_accuracy, drawn.best_accuracy),
+        "evolution_accuracy": evolved.best_accuracy,
+        "random_accuracy": drawn.best_accuracy,
+        "evaluations": n,
+        "history": [float(a) for a in np.maximum.accumulate(evolved.accuracy)],
+    }
+    write_json(path, result)
+    return _winner(target, model, best, result)
+
+
+def _winner(target: Target, model: CostModel, z: np.ndarray, found: dict[str, Any]) -> Winner:
+    fields = [m.field for m in METRICS.values()]
+    predicted, upper = model.cost(z[None], fields)[0], model.upper(z[None], fields)[0]
+    return Winner(
+        target,
+        z,
+        found["accuracy"],
+        found["random_accuracy"],
+        found["evaluations"],
+        dict(zip(fields, map(float, predicted))),
+        dict(zip(fields, map(float, upper))),
+    )
