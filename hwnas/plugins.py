@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from .errors import HwnasError, did_you_mean
 
@@ -40,7 +41,7 @@ def load(group: str, name: str) -> Any:
         raise did_you_mean(what, name, known, f"A {what} of your own: file.py:function." if group != PROFILERS else "")
     try:
         return known[name].load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise HwnasError(f"{what} {name!r} cannot be imported: {error}") from error
 
 
@@ -49,7 +50,7 @@ def _from_file(what: str, name: str) -> Any:
     path = Path(file).expanduser().resolve()
     if not path.is_file():
         raise HwnasError(f"{what} {name!r}: there is no file {path}")
-    module_name = f"hwnas_user_{path.stem}_{abs(hash(str(path)))}"
+    module_name = f"hwnas_user_{path.stem}_{crc32(str(path).encode()):08x}"
     if module_name not in sys.modules:
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec and spec.loader

@@ -145,8 +145,8 @@ class Space:
     @cached_property
     def breaks(self) -> np.ndarray:
         """(rows of slots,) bool: nothing runs in this row and nothing passes through, so its path is cut."""
-        skips = [s.off == "skip" for s in self.slots for _ in _combinations(s)]
-        return np.array([not m and not skip for m, skip in zip(self.members, skips)])
+        passes = [s.off == "skip" and s.chosen(v) is None for s in self.slots for v in _combinations(s)]
+        return np.array([not m and not through for m, through in zip(self.members, passes)])
 
     @cached_property
     def is_chain(self) -> bool:
@@ -191,7 +191,8 @@ class Space:
         return np.where(rng.random(X.shape) < 0.5, X, Y)
 
     def canonical(self, Z: Codes) -> Codes:
-        """The same architectures with every gene that changes nothing set to 0, so that equal networks have equal codes.
+        """The same architectures with every gene that changes nothing set to 0. Equal networks get equal codes on most spaces,
+        but only `keys` tells for certain: a gene may have two values that say the same, neither of them 0.
 
         Derived from rows (set a gene to 0, keep that if the same blocks run at the same places): no space needs a rule.
         One gene set to 0 can free another, so it goes on until nothing changes.
@@ -234,9 +235,10 @@ class Space:
 
     @cached_property
     def _identity(self) -> np.ndarray:
-        """(rows,) the same number where the same blocks run."""
-        numbers: dict[tuple[int, ...], int] = {}
-        return np.array([numbers.setdefault(m, len(numbers)) for m in self.members])
+        """(rows,) the same number where the same blocks run; to run nothing and pass the input on is not to be dead."""
+        numbers: dict[tuple[tuple[int, ...], bool], int] = {}
+        dead = np.append(self.breaks, np.ones(len(self.members) - len(self.breaks), bool))
+        return np.array([numbers.setdefault((m, bool(d)), len(numbers)) for m, d in zip(self.members, dead)])
 
     def largest(self) -> np.ndarray:
         """(genes,) the code with the last value of every gene: options are listed from small to large."""

@@ -7,6 +7,7 @@ import os
 import sys
 
 import typer
+from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
@@ -52,14 +53,8 @@ def main() -> None:
     except HwnasError as error:
         if os.environ.get("HWNAS_TRACEBACK"):
             raise
-        console.print(f"[red]error:[/red] {_escaped(str(error))}", soft_wrap=True, highlight=False)
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
         console.print("interrupted: the same command goes on from here")
         sys.exit(130)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

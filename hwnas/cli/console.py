@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.table import Table
 from ..steps.progress import Advance
 
 console = Console(stderr=True)
-out = Console()
+out = Console(width=None if sys.stdout.isatty() else 120)
 
 LUT = typer.Option(Path("lut"), "--lut", help="Folder of the devices' tables.", show_default=True)
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
@@ -50,21 +51,14 @@ def bar(title: str) -> Iterator[Advance]:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> None:
     """columns that begin with `>` are set flush right."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        header_style="dim",
-        caption=note or None,
-        caption_justify="left",
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     out.print(table)
+    if note:
+        out.print(f"[dim]{note}[/dim]")
 
 
 def show_json(data: Mapping[str, Any] | Sequence[Any]) -> None:

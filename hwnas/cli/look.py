@@ -31,33 +31,16 @@ def devices(lut: Path = LUT, json: bool = JSON) -> None:
             reason = str(error)
         table = lut / name / "table.jsonl"
         measured = len(Table.read(table).keys) if table.exists() else 0
-        rows.append(
-            {
-                "device": name,
-                "profiler": device.runtime,
-                "dtype": device.dtype,
-                "threads": device.threads,
-                "runs_here": reason is None,
-                "reason": reason,
-                "measured": measured,
-            }
-        )
+        facts = {"device": name, "profiler": device.runtime, "dtype": device.dtype, "threads": device.threads}
+        rows.append({**facts, "runs_here": reason is None, "reason": reason, "measured": measured})
     unused = [p for p in installed(PROFILERS) if p not in {r["profiler"] for r in rows}]
     if json:
         show_json({"devices": rows, "other_profilers": unused})
         return
-    body = [
-        (
-            r["device"],
-            r["profiler"],
-            r["dtype"],
-            r["threads"],
-            "[green]yes[/green]" if r["runs_here"] else "no",
-            r["measured"] or "",
-            r["reason"] or "",
-        )
-        for r in rows
-    ]
+    body = []
+    for r in rows:
+        here = "[green]yes[/green]" if r["runs_here"] else "no"
+        body.append((r["device"], r["profiler"], r["dtype"], r["threads"], here, r["measured"] or "", r["reason"] or ""))
     show_table("devices", ["device", "profiler", "dtype", ">threads", "runs here", ">rows", "what is missing"], body)
     if unused:
         out.print(f"profilers without a device yet: {', '.join(unused)} (name one in {lut}/NAME/device.toml)")

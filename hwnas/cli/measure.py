@@ -35,12 +35,9 @@ def profile(
         channels, height, _ = loaded.shape
         of_data = {"channels": channels, "size": height, "classes": len(loaded.classes)}
     chosen, made = find_device(device, lut), load_space(space, of_data)
-    measured = min(blocks, len(made.blocks))
     if not json:
-        out.print(
-            f"{made.spec}: {made.architectures:.3g} architectures of {len(made.blocks)} distinct blocks; measuring {measured}",
-            highlight=False,
-        )
+        count = f"{made.architectures:.3g} architectures of {len(made.blocks)} distinct blocks"
+        out.print(f"{made.spec}: {count}; measuring {min(blocks, len(made.blocks))}", highlight=False)
     with bar(f"profile {device}") as advance:
         quietness, calibration = profile_space(
             made,
@@ -50,7 +47,7 @@ def profile(
             networks=networks,
             plan=Plan(rounds=rounds),
             seed=seed,
-            report=lambda i, n, key, s: advance(i, n, key[:48]),
+            report=lambda i, n, key, sample: advance(i, n, key[:48]),
         )
     if json:
         show_json(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import typer
 
 from ..cost import METRICS
+from ..errors import HwnasError
 from ..steps import (
     Experiment,
     RunFolder,
@@ -25,24 +27,23 @@ from ..steps.search import Winner, make_scorer, resolve
 from .console import JSON, LUT, bar, console, show_json, show_table
 
 RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
-BUDGET = typer.Option(
-    [],
-    "--budget",
-    "-b",
-    help="DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB; 1ms|2ms is a winner for each; 30% is a share of the reachable range.",
+BUDGET_HELP = (
+    "DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB. Metrics: latency, memory, size, macs, params. "
+    "1ms|2ms gives a winner for each; 30% is a share of the reachable range. Repeat for more devices."
 )
+BUDGET = typer.Option([], "--budget", "-b", help=BUDGET_HELP)
+OUT = typer.Option(..., "--out", help="Folder of the run, e.g. runs/x.")
+OUT_OR_DEFAULT = typer.Option(None, "--out", help="Folder of the run; default runs/NAME.", show_default=False)
 SET = typer.Option([], "--set", help="A field of the training recipe: lr=0.1, batch=128, ...")
 
 
 def train(
     space: str = typer.Option(..., "--space", help="Name, name(key=value, ...), or file.py:function."),
     data: str = typer.Option(..., "--data", help="digits, fashion-mnist, cifar10, a folder, a .npz, or file.py:function."),
-    out: Path = typer.Option(..., "--out", help="Folder of the run, e.g. runs/x."),
+    out: Path = OUT,
     algorithm: str = typer.Option("sandwich", "--algorithm", help="spos, sandwich, or file.py:function."),
     epochs: int = typer.Option(10, "--epochs"),
-    own: bool = typer.Option(
-        False, "--own-weights", help="Each option of a layer has weights of its own, instead of slices of shared ones."
-    ),
+    own: bool = typer.Option(False, "--own-weights", help="Weights of its own for each option, not slices of shared ones."),
     set: list[str] = SET,
     seed: int = typer.Option(0, "--seed"),
     lut: Path = LUT,
@@ -53,8 +54,9 @@ def train(
     if (out / "experiment.toml").exists():
         before = load_experiment(out / "experiment.toml")
         fields |= before.model_dump(include={"budgets", "rules", "profile", "search", "retrain"})
-    run = RunFolder.create(out, Experiment.parse(fields, "hwnas train"), lut)
+    run = RunFolder(out, Experiment.parse(fields, "hwnas train"), lut)
     _say(f"{run.space.spec}: {run.space.architectures:.3g} architectures; {run.data.name}: {len(run.data.train):,} images to train on")
+    run.save()
     train_supernet(run, bar)
     _say(f"trained: {run.supernet}. Next: hwnas search {out} --budget DEVICE:latency=2ms")
 
@@ -74,7 +76,7 @@ def search(
         fields["budgets"] = budget
     if generations:
         fields["search"]["generations"] = generations
-    opened = RunFolder.create(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
+    opened = RunFolder(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
     winners = _search(opened, force)
     if json:
         show_json([{"device": w.target.budget.device, "choices": opened.space.decode(w.z), **w.to_dict()} for w in winners])
@@ -99,7 +101,7 @@ def retrain(
     """Trains every winner alone; `hwnas export` then takes those weights."""
     opened = RunFolder.open(run, lut)
     fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": _settings(set)}}
-    opened = RunFolder.create(run, Experiment.parse(fields, "hwnas retrain"), lut)
+    opened = RunFolder(run, Experiment.parse(fields, "hwnas retrain"), lut)
     net = load_supernet(opened)
     for winner in _search(opened):
         retrain_winner(opened, net, winner, bar)
@@ -113,15 +115,16 @@ def export(run: Path = RUN, lut: Path = LUT, json: bool = JSON) -> None:
 
 def run(
     experiment: str = typer.Argument(help="An experiment.toml, or a built-in one: quickstart, fashion-mnist."),
-    out: Path = typer.Option(None, "--out", help="Folder of the run; default runs/NAME.", show_default=False),
+    out: Path = OUT_OR_DEFAULT,
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
     """All steps: profile, train, search, export, certify. A finished step is not done again, a changed one is."""
     loaded = load_experiment(experiment)
-    opened = RunFolder.create(out or Path("runs") / Path(experiment).stem, loaded, lut)
+    opened = RunFolder(out or Path("runs") / Path(experiment).stem, loaded, lut)
     space = opened.space
     _say(f"{space.spec}: {space.architectures:.3g} architectures of {len(space.blocks)} distinct blocks; {opened.data.name}")
+    opened.save()
     for name, (quietness, calibration) in profile_devices(opened, bar).items():
         _say(f"{name}: {quietness}; left-out networks: mean error {calibration.held_out.mape:.1%}, bound + {calibration.margin:.1%}")
     train_supernet(opened, bar)
@@ -132,8 +135,6 @@ def _search(run: RunFolder, force: bool = False) -> list[Winner]:
     """All budgets are resolved, and refused if they cannot be reached, before the first is searched."""
     resolved = [resolve(run, budget, force) for budget in run.experiment.parsed_budgets()]
     if not resolved:
-        from ..errors import HwnasError
-
         raise HwnasError(f"run {str(run.path)!r}: no budget: `hwnas search {run.path} --budget DEVICE:latency=2ms`")
     for model, target in resolved:
         for name, span, limit in zip(target.metric_names, target.ranges, target.limits):
@@ -142,6 +143,7 @@ def _search(run: RunFolder, force: bool = False) -> list[Winner]:
         if model.predicted:
             _say(f"{target.budget.device}: {len(model.predicted)} of {len(run.space.blocks)} blocks predicted, not measured")
     scorer = make_scorer(run, load_supernet(run))
+    run.save()
     return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
 
 
@@ -156,11 +158,8 @@ def _finish(run: RunFolder, json: bool) -> None:
     if json:
         show_json(summary)
     else:
-        show_table(
-            f"{run.path}: {summary['data']}",
-            *_columns(summary["rows"]),
-            note=f"every number was measured here; files in {run.path}/devices, all figures in {run.path}/summary.json",
-        )
+        note = f"every number was measured here; files in {run.path}/devices, all figures in {run.path}/summary.json"
+        show_table(f"{run.path}: {summary['data']}", *_columns(summary["rows"]), note=note)
     if any(row["verdict"] != "PASS" for row in summary["rows"]):
         raise typer.Exit(1)
 
@@ -191,21 +190,15 @@ def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
 
 
 def _short(choices: dict[str, Any]) -> str:
-    """Widths and depths of an architecture, or its first choices: enough to tell two apart in a table."""
-    telling = {k: v for k, v in choices.items() if k.endswith(("_width", "_depth")) and not k.startswith("stem")} or dict(
-        list(choices.items())[:4]
-    )
-    stages: dict[str, list[str]] = {}
-    for key, value in telling.items():
-        stage, _, what = key.rpartition("_")
-        stages.setdefault(stage, []).append(f"{value}{'ch' if what == 'width' else ''}")
-    return " ".join("x".join(reversed(v)) for v in stages.values())
+    """Depth x width of each stage, or the first choices: enough to tell two architectures apart in a table."""
+    stages = [k.removesuffix("_depth") for k in choices if k.endswith("_depth")]
+    if not stages:
+        return " ".join(str(v) for v in list(choices.values())[:6])
+    return " ".join(f"{choices[f'{s}_depth']}x{choices[f'{s}_width']}" for s in stages)
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
     """lr=0.1 mirror=true -> values, as TOML reads them."""
-    import ast
-
     found: dict[str, Any] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")

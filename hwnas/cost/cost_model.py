@@ -12,9 +12,8 @@ from torch import Tensor
 from ..block import Block
 from ..space import Codes, Space
 from .facts import FILE_BYTES, facts
-from .memory import peak_memory
+from .memory import CHUNK, peak_memory
 
-CHUNK = 4096  # codes
 COMPUTED = ("params", "macs", "memory_bytes", "file_bytes")
 
 
@@ -62,7 +61,8 @@ class CostModel:
     def expected(self, metric: str, weights: Mapping[str, Tensor]) -> Tensor:
         """Differentiable cost of weighted options: multilinear, the exact expectation where weights are probabilities.
 
-        weights: gene name -> (options,). It cannot see dead code behind a `none`, so a final check uses `cost`.
+        weights: gene name -> (options,). It cannot see dead code behind a `none`, nor sums and concatenations, so a final
+        check uses `cost`. A block that the device cannot run counts as ten times the dearest, so that gradients stay finite.
         """
         total = torch.zeros(())
         for slot, table in zip(self.space.slots, self._by_option[metric]):
@@ -107,6 +107,7 @@ class CostModel:
     def _by_option(self) -> dict[str, list[Tensor]]:
         """Metric -> for each slot a tensor (options of gene 0, options of gene 1, ...)."""
         ids = {b: i for i, b in enumerate(self.space.blocks)}
+        tables = {m: np.where(np.isfinite(t), t, 10 * t[np.isfinite(t)].max(initial=0.0)) for m, t in self.tables.items()}
         return {
             metric: [
                 torch.tensor([0.0 if b is None else table[ids[b]] for b in slot.blocks], dtype=torch.float32).view(
@@ -114,5 +115,5 @@ class CostModel:
                 )
                 for slot in self.space.slots
             ]
-            for metric, table in self.tables.items()
+            for metric, table in tables.items()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor, log10
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,25 @@ class Metric:
 
     def text(self, value: float) -> str:
         """The value with the unit that suits its size: `1.24 ms`, `96.0 kB`."""
-        fitting = [(factor, unit) for unit, factor in self.units.items() if factor <= max(abs(value), min(self.units.values()))]
-        factor, unit = max(fitting)
-        return f"{value / factor:.3g} {unit}".strip()
+        factor, unit = self._unit(value)
+        return f"{_digits(value / factor)} {unit}".strip()
+
+    def text_above(self, value: float) -> str:
+        """The value rounded up, as a budget can be written so that this very value keeps it: `1.24ms`."""
+        factor, unit = self._unit(value)
+        shown = float(f"{value / factor:.3g}")
+        if shown * factor < value:
+            shown += 10.0 ** (floor(log10(shown)) - 2)
+        return f"{_digits(shown)}{unit}"
+
+    def _unit(self, value: float) -> tuple[float, str]:
+        return max((factor, unit) for unit, factor in self.units.items() if factor <= max(abs(value), min(self.units.values())))
+
+
+def _digits(value: float) -> str:
+    """Three of them, and no exponent for what is large."""
+    text = f"{value:.3g}"
+    return f"{float(text):.0f}" if "+" in text else text
 
 
 _BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}

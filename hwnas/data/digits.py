@@ -11,7 +11,7 @@ from .dataset import Dataset, Split, hold_out
 
 
 def digits(root: Path | None, seed: int) -> Dataset:
-    """72 % train, 8 % search-validation, 20 % test; seeded, as the package has no test split of its own."""
+    """64 % train, 16 % search-validation, 20 % test; seeded, as the package has no test split of its own."""
     if root is not None:
         raise HwnasError(f"data 'digits:{root}': digits come with scikit-learn and take no folder, write 'digits'")
     from sklearn.datasets import load_digits
@@ -19,5 +19,5 @@ def digits(root: Path | None, seed: int) -> Dataset:
     images, labels = load_digits(return_X_y=True)  # 0..16
     every = Split.of(np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8), labels)
     rest, test = hold_out(every, seed, 0.2)
-    train, valid = hold_out(rest, seed)
+    train, valid = hold_out(rest, seed, 0.2)
     return Dataset("digits", tuple("0123456789"), train, valid, lambda: test, mirror=False)

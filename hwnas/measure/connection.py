@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import signal
 import subprocess
@@ -152,6 +153,7 @@ class Worker:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
+                env={k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"},  # ours for training, see hwnas.cli
                 start_new_session=True,  # Ctrl-C is for us; the worker ends when its input does
             )
         except OSError as error:

@@ -124,12 +124,12 @@ class Calibration:
 def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text())
-        version, spaces = data["format"], data["spaces"]
+        version, spaces = data["format"], dict(data["spaces"])
     except (KeyError, TypeError, ValueError) as error:
         raise HwnasError(f"{path}: not a calibration file ({type(error).__name__}: {error}): delete it and profile again") from None
     if version != FORMAT:
         raise HwnasError(f"{path}: format {version}, this hwnas reads format {FORMAT}: delete it and profile again")
-    return dict(spaces)
+    return spaces
 
 
 def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:

@@ -17,8 +17,8 @@ from ..measure import Job, Plan, Quietness, Report, profile
 from ..space import Codes, Space
 from ..supernet import network
 from ..table import Table
-from .block_predictor import BlockPredictor
-from .calibration import Calibration
+from .block_predictor import MIN_FIT, BlockPredictor
+from .calibration import MIN_NETWORKS, Calibration
 from .choose import OVERHEAD, choose_blocks, choose_networks, network_key, networks_in
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,10 @@ def profile_space(
 
     blocks, networks: how many at most, of each. Run again, it goes on where it stopped; with more, it adds the rest.
     """
+    if networks < MIN_NETWORKS:
+        raise HwnasError(f"profile: {networks} networks are too few for a 95 % bound, at least {MIN_NETWORKS}")
+    if blocks < min(MIN_FIT, len(space.blocks)):
+        raise HwnasError(f"profile: {blocks} blocks are too few to predict the others from, at least {MIN_FIT}")
     wanted = [OVERHEAD, *choose_blocks(space.blocks, blocks)]
     codes = choose_networks(CostModel(space), networks, seed)
     jobs = {str(b): Job.of(b, device.batch) for b in wanted} | network_jobs(space, codes, device.batch)

@@ -46,7 +46,8 @@ def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report:
             for _ in range(DRAWS):
                 children = space.cross(_pick(parents, rng), _pick(parents, rng), rng)
                 new += _take(plan.population - len(new), children, feasible, seen)
-        new += _take(plan.population - len(new), feasible.sample(plan.population, rng), feasible, seen)
+        if missing := plan.population - len(new):
+            new += _take(missing, feasible.sample(plan.population, rng), feasible, seen)
         if not new:
             break
         codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, score(np.array(new))])

@@ -35,7 +35,7 @@ class Target:
                 raise HwnasError(
                     f"budget {budget.device}:{budget.name}: {metric.name} {metric.text(value)} cannot be reached: this space has "
                     f"{metric.text(span.low)} to {metric.text(span.high)} (upper bounds) on {budget.device}; the nearest is "
-                    f"{metric.name}={metric.text(span.low * 1.0005).replace(' ', '')}"
+                    f"{metric.name}={metric.text_above(span.low)}"
                 )
             fields.append(metric.field)
             limits.append(value)
@@ -119,7 +119,8 @@ class Feasible:
         Z, left = descend(space, over, space.sample(64, rng))
         nearest = self.model.upper(Z[[left.argmin()]], target.fields)[0]
         broken = [METRICS[n].name for n, v, limit in zip(target.metric_names, nearest, self.limits) if v > limit]
-        reach = ", ".join(f"{n}={METRICS[n].text(v * 1.0005).replace(' ', '')}" for n, v in zip(target.metric_names, nearest))
+        needed = nearest * target.limits / self.limits
+        reach = ", ".join(f"{n}={METRICS[n].text_above(v)}" for n, v in zip(target.metric_names, needed))
         return HwnasError(
             f"budget {target.budget.device}:{target.budget.name}: no architecture keeps all limits at once; {' and '.join(broken)} "
             f"binds. The nearest that was found keeps {reach}"

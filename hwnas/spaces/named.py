@@ -57,7 +57,7 @@ def load_space(spec: str, of_data: Mapping[str, int] | None = None) -> Space:
 def _arguments(spec: str, rest: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f({rest}", mode="eval").body
-        assert isinstance(call, ast.Call) and not call.args
+        assert isinstance(call, ast.Call) and not call.args and len({k.arg for k in call.keywords}) == len(call.keywords)
         return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, AssertionError):
         raise HwnasError(f"space {spec!r}: expected name(key=value, ...) with plain values") from None

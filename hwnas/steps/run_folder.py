@@ -34,12 +34,9 @@ class RunFolder:
     experiment: Experiment
     lut: Path
 
-    @classmethod
-    def create(cls, path: Path, experiment: Experiment, lut: Path) -> RunFolder:
-        """A new folder, or the one that is there: its experiment.toml becomes this experiment."""
-        run = cls(path, experiment, lut)
-        experiment.save(path / "experiment.toml")
-        return run
+    def save(self) -> None:
+        """Makes this experiment the folder's own. Done when it is known to be sound, so that a mistake overwrites nothing."""
+        self.experiment.save(self.path / "experiment.toml")
 
     @classmethod
     def open(cls, path: Path, lut: Path) -> RunFolder:

@@ -46,6 +46,6 @@ def network(space: Space, z: np.ndarray, make: Make | None = None) -> nn.Module:
         module = nn.Identity() if options is None else made[0] if len(made) == 1 else Sum(made)
         wires.append(Wire(slot.name, slot.reads, slot.writes, found[0][1].cin if found else 0))
         modules[slot.name] = module
-    if not space.joins and all(a.writes == b.reads for a, b in zip(wires, wires[1:])):
+    if not space.joins and wires[0].reads == "x" and all(a.writes == b.reads for a, b in zip(wires, wires[1:])):
         return nn.Sequential(OrderedDict((name, m) for name, m in modules.items() if not isinstance(m, nn.Identity)))
     return Graph(wires, modules, space.cats, space.output)
