@@ -108,9 +108,17 @@ def retrain(
     _say(f"Next: hwnas export {run}")
 
 
-def export(run: Path = RUN, lut: Path = LUT, json: bool = JSON) -> None:
+def export(
+    run: Path = RUN,
+    rules: str = typer.Option("", "--rules", help="default (3 s a file) or mlperf (60 s a file); empty keeps the run's setting."),
+    lut: Path = LUT,
+    json: bool = JSON,
+) -> None:
     """Writes ONNX and TFLite files for each winner and certifies them on their devices."""
-    _finish(RunFolder.open(run, lut), json)
+    opened = RunFolder.open(run, lut)
+    if rules:
+        opened = RunFolder(run, Experiment.parse(opened.experiment.model_dump() | {"rules": rules}, "hwnas export"), lut)
+    _finish(opened, json)
 
 
 def run(

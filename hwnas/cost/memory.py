@@ -14,7 +14,8 @@ def peak_memory(space: Space, Z: Codes, peak: np.ndarray, out: np.ndarray) -> np
     """Z (n, genes) -> (n,) bytes: the largest sum of tensors that are needed at one time, blocks run in the space's order.
 
     peak, out: (blocks,) bytes alive at most inside a block (its input and output counted), and of its output. Exact for
-    chains. On a graph it is an estimate, up to a third off: it does not follow which tensor a runtime overwrites.
+    chains. On a graph it is an estimate, 25 % below to 35 % above for most codes, at worst twice: it does not follow
+    which tensor a runtime overwrites, and takes a skip connection for a copy.
     """
     by_row = np.zeros(len(space.members))
     out_by_row = np.zeros(len(space.members))

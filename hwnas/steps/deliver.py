@@ -42,7 +42,8 @@ def deliver(
     folder, rules = run.of_budget(budget), RULES[experiment.rules]
     device = find_device(budget.device, run.lut)
     suffix = load_profiler(device.runtime).suffix
-    mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, experiment.retrain.model_dump())
+    trained = [run.supernet.name, experiment.seed, experiment.retrain.model_dump()]
+    mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, trained)
     if done := read_stamped(folder / "certificate.json", mark):
         return done
 

@@ -49,14 +49,14 @@ def net(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Supernet:
 
 def test_the_score_is_the_accuracy_in_torch(net: Supernet, data: Dataset) -> None:
     Z = SPACE.sample(6, np.random.default_rng(0))
-    scores = InheritedScorer(net, data, recalibration_images=512, batch=50).score(Z)  # 144 images: the last batch is filled up
+    scores = InheritedScorer(net, data, recalibration_images=512, batch=50).score(Z)  # 288 images: the last batch is filled up
     batches = Batches(data.train, 256, 0)
     for z, score in zip(Z, scores):
         alone, size = fix(net, z), SPACE.input_size(z)
         recalibrate(alone, [resize(batches.at(k)[0], size) for k in range(2)])
         with torch.no_grad():
             right = alone(resize(to_float(data.valid.images), size)).argmax(1) == data.valid.labels
-        assert score == pytest.approx(right.float().mean().item(), abs=1.5 / 144)
+        assert score == pytest.approx(right.float().mean().item(), abs=1.5 / 288)
     assert scores.max() > 0.5 > 0.2 > scores.std()
 
 
@@ -93,7 +93,7 @@ def test_scores_of_other_weights_are_refused(net: Supernet, data: Dataset, tmp_p
     kept = path.read_bytes()
     with pytest.raises(HwnasError, match="weights was .*delete it or name another file"):
         InheritedScorer(Supernet(SPACE, share=True), data, cache=path)
-    with pytest.raises(HwnasError, match="data was 'digits: 144 of 144"):
+    with pytest.raises(HwnasError, match="data was 'digits: 288 of 288"):
         InheritedScorer(net, data, valid_images=50, cache=path)
     assert path.read_bytes() == kept
 

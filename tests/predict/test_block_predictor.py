@@ -1,0 +1,69 @@
+"""hwnas/predict/block_predictor.py, choose.py: what was not measured, from what was."""
+
+import numpy as np
+import pytest
+from latencies import SPACE, block_ms
+from tiny_spaces import SPACES
+
+from hwnas.cost import CostModel
+from hwnas.errors import HwnasError
+from hwnas.predict import BlockPredictor, choose_blocks, choose_networks, network_key
+from hwnas.predict.choose import networks_in
+
+
+def test_a_fifth_of_the_blocks_predicts_the_others():
+    rng = np.random.default_rng(0)
+    measured = choose_blocks(SPACE.blocks, len(SPACE.blocks) // 5)
+    rest = [b for b in SPACE.blocks if b not in measured]
+    times = np.array([block_ms(b) * rng.normal(1, 0.01) for b in measured])
+    predictor = BlockPredictor().fit(measured, times)
+    predicted, deviation = predictor.predict(rest)
+    error = np.abs(predicted / [block_ms(b) for b in rest] - 1)
+    assert np.median(error) < 0.05 and np.quantile(error, 0.95) < 0.15
+    assert (predicted > 0).all() and (deviation > 0).all() and deviation.shape == predicted.shape
+    again = BlockPredictor().fit(measured, times).predict(rest[:5])[0]
+    assert np.allclose(again, predicted[:5])
+
+
+def test_too_few_blocks():
+    with pytest.raises(HwnasError, match="predictor: 11 measured blocks are too few, at least 12"):
+        BlockPredictor().fit(SPACE.blocks[:11], np.ones(11))
+
+
+@pytest.mark.parametrize("space", [SPACE, SPACES["darts"], SPACES["nasbench201"]], ids=lambda s: s.name)
+def test_chosen_blocks_have_every_operator(space):
+    ops = {b.op for b in space.blocks}
+    for n in (len(ops), len(ops) + 3, len(space.blocks) // 2):
+        chosen = choose_blocks(space.blocks, n)
+        assert len(chosen) == len(set(chosen)) == n and {b.op for b in chosen} == ops and set(chosen) <= set(space.blocks)
+    assert choose_blocks(space.blocks, 10**6) == list(space.blocks)
+    with pytest.raises(HwnasError, match=f"1 blocks are too few for the {len(ops)} operators"):
+        choose_blocks(space.blocks, 1)
+
+
+def test_chosen_blocks_lie_closer_to_all_than_random_ones():
+    macs = lambda blocks: np.log([1 + b.cin * b.cout * b.height * b.expand * b.kernel for b in blocks])
+    gap = lambda blocks: np.abs(macs(SPACE.blocks)[:, None] - macs(blocks)).min(1).max()
+    rng = np.random.default_rng(0)
+    random = [gap([SPACE.blocks[i] for i in rng.choice(len(SPACE.blocks), 20, replace=False)]) for _ in range(20)]
+    assert gap(choose_blocks(SPACE.blocks, 20)) < np.median(random)
+
+
+def test_chosen_networks_cover_the_range_evenly():
+    model = CostModel(SPACE)
+    Z = choose_networks(model, 24, 0)
+    assert len(set(SPACE.keys(Z))) == 24 and (choose_networks(model, 24, 0) == Z).all()
+    assert not (choose_networks(model, 24, 1) == Z).all()
+    cost = np.log(np.sort(model.cost(Z, ["macs"])[:, 0]))
+    low, high = np.log([model.cost(z[None], ["macs"])[0, 0] for z in (SPACE.smallest(), SPACE.largest())])
+    assert (cost[-1] - cost[0]) > 0.8 * (high - low)
+    assert np.diff(cost).max() < 4 * (cost[-1] - cost[0]) / 23  # no hole; uniform samples leave much of both ends out
+    uniform = np.log(model.cost(SPACE.sample(24, np.random.default_rng(0)), ["macs"])[:, 0])
+    assert np.ptp(cost) > 1.3 * np.ptp(uniform)
+
+
+def test_keys_of_networks_lead_back_to_codes():
+    Z = SPACE.sample(5, np.random.default_rng(0))
+    keys = [network_key(SPACE, z) for z in Z]
+    found = networks_in(SPACE, [*keys, "conv(3,16,32)", network_key(SPACES["chain"], SPACES["chain"].smallest())])
+    assert list(found) == keys and (np.array(list(found.values())) == Z).all()

@@ -1,0 +1,187 @@
+"""hwnas/predict/calibration.py: whole networks correct sums of blocks, and say how far off they may be."""
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from latencies import OVERHEAD_MS, SPACE, block_ms, network_ms
+from scipy.stats import binom
+
+from hwnas.cost import CostModel
+from hwnas.errors import HwnasError
+from hwnas.predict import Calibration, choose_networks
+from hwnas.predict.calibration import DRIFT, conformal_margin
+
+BLOCK_MS = {b: block_ms(b) for b in SPACE.blocks}
+
+
+def some_networks(n, seed):
+    rng = np.random.default_rng(seed)
+    parts = [SPACE.blocks_of(z) for z in SPACE.sample(n, rng)]
+    return parts, np.array([network_ms(blocks, rng) for blocks in parts])
+
+
+def fit(n=30, seed=0):
+    parts, measured = some_networks(n, seed)
+    return Calibration.fit(parts, measured, BLOCK_MS, OVERHEAD_MS, SPACE.hash, "table"), parts, measured
+
+
+def predict(calibration, parts):
+    return np.array([calibration.base_ms + calibration.correct(b, np.array([BLOCK_MS[x] for x in b])).sum() for b in parts])
+
+
+def ridge(parts, measured):
+    """The regression that the docstring promises, written out anew: (weights by name, predictions)."""
+    from hwnas.cost.facts import facts
+    from hwnas.predict.calibration import BOUNDARY_MS, NOISE, PRIOR, _groups
+
+    names = ["level", "calls", "boundary", *sorted({g for blocks in parts for b in blocks for g in _groups(b)})]
+    rows, sums = [], []
+    for blocks in parts:
+        own = {g: sum(BLOCK_MS[b] - OVERHEAD_MS for b in blocks if g in _groups(b)) for g in names[3:]}
+        total = sum(BLOCK_MS[b] - OVERHEAD_MS for b in blocks) + OVERHEAD_MS
+        elements = sum(facts(b).out_bytes // 4 for b in blocks)
+        rows.append([1, *(v / total for v in (len(blocks) * OVERHEAD_MS, BOUNDARY_MS * elements, *own.values()))])
+        sums.append(total)
+    X, r = np.array(rows), measured / sums - 1
+    scale = np.array([PRIOR.get(n, PRIOR["group"]) for n in names])
+    # ridge as least squares on stacked rows: residuals in units of noise, weights in units of their prior
+    A, y = np.vstack([X / NOISE, np.diag(1 / scale)]), np.concatenate([r / NOISE, np.zeros(len(names))])
+    w = np.linalg.lstsq(A, y, rcond=None)[0]
+    return dict(zip(names, w)), np.array(sums) * (1 + X @ w)
+
+
+def test_corrected_blocks_and_base_sum_to_the_regression():
+    calibration, parts, measured = fit()
+    weights, fitted = ridge(parts, measured)
+    assert calibration.weights == pytest.approx(weights, abs=1e-8)
+    assert np.allclose(predict(calibration, parts), fitted, rtol=1e-10)
+
+
+def test_a_calibrated_network_is_one_gather_sum():
+    calibration, parts, _ = fit()
+    table = calibration.correct(SPACE.blocks, np.array(list(BLOCK_MS.values())))
+    model = CostModel(SPACE, {"latency_ms": table}, {"latency_ms": calibration.base_ms})
+    Z = SPACE.sample(30, np.random.default_rng(0))
+    assert np.allclose(model.cost(Z, ["latency_ms"])[:, 0], predict(calibration, [SPACE.blocks_of(z) for z in Z]))
+    assert np.isinf(calibration.correct(SPACE.blocks[:1], np.array([np.inf]))).all()
+
+
+def test_held_out_errors_are_those_of_refits():
+    calibration, parts, measured = fit(20)
+    refits = []
+    for i in range(20):
+        rest = [j for j in range(20) if j != i]
+        weights, _ = ridge([parts[j] for j in rest], measured[rest])
+        refits.append(ratio_of(weights, parts[i]))
+    error = np.abs(np.array(refits) / measured - 1)
+    assert calibration.held_out.networks == 20
+    assert calibration.held_out.mape == pytest.approx(error.mean(), rel=1e-6)
+    assert calibration.held_out.worst == pytest.approx(error.max(), rel=1e-6)
+    assert calibration.margin == pytest.approx(DRIFT + max(0, sorted(measured / refits - 1)[-1]))  # of 20, rank 20
+
+
+def ratio_of(weights, blocks):
+    """A network's latency from weights as `Calibration.correct` reads them; a group never seen has none."""
+    calibration, *_ = fit(20)
+    return predict(Calibration(**{**vars(calibration), "weights": {n: float(w) for n, w in weights.items()}}), [blocks])[0]
+
+
+def test_calibration_takes_a_known_distortion_away():
+    calibration, *_ = fit(40)
+    parts, measured = some_networks(100, 99)
+    error = np.abs(predict(calibration, parts) / measured - 1)
+    plain = np.abs(np.array([sum(BLOCK_MS[b] for b in p) for p in parts]) / measured - 1)
+    assert np.median(error) < 0.012 < np.median(plain)
+    assert calibration.held_out.median < 0.012 and calibration.plain.median == pytest.approx(np.median(plain), rel=0.5)
+
+
+def test_the_margin_covers_what_was_not_fitted():
+    covered = []
+    for seed in range(60):
+        calibration, *_ = fit(24, seed)
+        parts, measured = some_networks(20, 1000 + seed)
+        covered.extend(measured <= predict(calibration, parts) * (1 + calibration.margin - DRIFT))
+    assert len(covered) == 1200 and np.mean(covered) >= 0.93
+    assert np.mean(covered) < 0.995  # a bound, not a wall
+
+
+@pytest.mark.parametrize("n", range(19, 101))
+def test_the_conformal_rank_by_hand(n):
+    """Measured / predicted - 1 is 1, 2, ... n percent: the margin is the rank itself."""
+    order = np.random.default_rng(n).permutation(n) + 1
+    rank = -(-(n + 1) * Fraction(95, 100) // 1)
+    assert round(conformal_margin(np.ones(n), 1 + order / 100) * 100) == rank <= n
+
+
+def test_the_conformal_bound_holds_for_exchangeable_errors():
+    """Coverage of a rank r of n is r / (n + 1) on average, whatever the distribution."""
+    rng = np.random.default_rng(0)
+    errors = np.exp(rng.standard_t(3, (4000, 25)) * 0.02)
+    covered = np.mean([e[-1] - 1 <= conformal_margin(np.ones(24), e[:-1]) for e in errors])
+    assert 0.95 <= covered <= 24 / 25 + 3 * np.sqrt(0.04 * 0.96 / 4000)
+
+
+def test_a_margin_is_never_negative():
+    assert conformal_margin(np.full(20, 2.0), np.ones(20)) == 0
+
+
+def test_too_few_networks():
+    parts, measured = some_networks(18, 0)
+    with pytest.raises(HwnasError, match="calibration: 18 networks are too few for a 95 % bound, at least 19"):
+        Calibration.fit(parts, measured, BLOCK_MS, OVERHEAD_MS)
+    assert binom.pmf(18, 18, 0.95) > 0.05 * 0.95  # 18 could all lie below the 95 % quantile too easily
+
+
+# ---- files --------------------------------------------------------------------------------------------------------------
+
+
+def test_save_and_load_keep_other_spaces(tmp_path):
+    path, (calibration, *_) = tmp_path / "onnx-cpu" / "calibration.json", fit()
+    other = Calibration(**{**vars(calibration), "space_hash": "0" * 16, "margin": 0.5})
+    calibration.save(path)
+    other.save(path)
+    assert Calibration.load(path, SPACE.hash) == calibration and Calibration.load(path, "0" * 16) == other
+
+
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        (lambda text: text[: len(text) // 2], "not a calibration file"),
+        (lambda text: "", "not a calibration file"),
+        (lambda text: "[1]", "not a calibration file"),
+        (lambda text: "null", "not a calibration file"),
+        (lambda text: '{"format": 1, "spaces": [1]}', "not a calibration file"),
+        (lambda text: '{"format": 1}', "not a calibration file"),
+        (lambda text: text.replace('"format": 1', '"format": 9'), "format 9, this hwnas reads format 1"),
+        (lambda text: text.replace(SPACE.hash, "f" * 16), f"no calibration for the space with hash {SPACE.hash}"),
+        (lambda text: text.replace('"margin"', '"margarine"'), "damaged"),
+        (lambda text: text.replace('"mape"', '"maple"'), "damaged"),
+        (lambda text: json.dumps({"format": 1, "spaces": {SPACE.hash: 3}}), "damaged"),
+    ],
+)
+def test_files_that_are_no_calibration(tmp_path, damage, reason):
+    path, (calibration, *_) = tmp_path / "calibration.json", fit()
+    calibration.save(path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(HwnasError) as error:
+        Calibration.load(path, SPACE.hash)
+    assert reason in str(error.value) and str(path) in str(error.value) and "profile" in str(error.value)
+
+
+def test_a_missing_file_and_nothing_overwritten(tmp_path):
+    path, (calibration, *_) = tmp_path / "calibration.json", fit()
+    with pytest.raises(HwnasError, match="no calibration: run `hwnas profile`"):
+        Calibration.load(path, SPACE.hash)
+    path.write_text("precious")
+    with pytest.raises(HwnasError, match="not a calibration file"):
+        calibration.save(path)
+    assert path.read_text() == "precious"
+
+
+def test_networks_for_it_are_enough_by_default():
+    codes = choose_networks(CostModel(SPACE), 24, 0)
+    parts = [SPACE.blocks_of(z) for z in codes]
+    rng = np.random.default_rng(0)
+    assert Calibration.fit(parts, np.array([network_ms(p, rng) for p in parts]), BLOCK_MS, OVERHEAD_MS).margin < 0.08
