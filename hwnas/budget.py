@@ -22,7 +22,7 @@ class Limit:
 
     @property
     def text(self) -> str:
-        return f"{self.value:.0%}" if self.relative else METRICS[self.metric].text(self.value)
+        return f"{100 * self.value:g}%" if self.relative else METRICS[self.metric].text(self.value)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--space", default="mobilenet")
 parser.add_argument("--devices", nargs="+", default=["onnx-cpu", "tflite-cpu", "torch-cpu"])
 parser.add_argument("--blocks", type=int, default=300)
-parser.add_argument("--networks", type=int, default=24, help="for calibration")
+parser.add_argument("--networks", type=int, default=40, help="for calibration")
 parser.add_argument("--held-out", type=int, default=40)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--lut", type=Path, help="default: a new temporary folder")

@@ -20,8 +20,8 @@ def profile(
     data: str = typer.Option("", "--data", help="Take channels, size and classes from this data set."),
     lut: Path = LUT,
     blocks: int = typer.Option(400, "--blocks", help="Blocks to measure at most; a predictor fills the others."),
-    networks: int = typer.Option(24, "--networks", help="Whole networks to measure for calibration, at least 19."),
-    rounds: int = typer.Option(4, "--rounds", help="How often each is measured, in random order."),
+    networks: int = typer.Option(40, "--networks", help="Whole networks to measure for calibration, at least 19."),
+    rounds: int = typer.Option(6, "--rounds", help="How often each is measured, in random order."),
     seed: int = typer.Option(0, "--seed"),
     json: bool = JSON,
 ) -> None:

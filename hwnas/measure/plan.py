@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Plan:
-    """The default suits blocks: 4 rounds of 5 repeats of at least 10 ms. `Plan.single_shot()` suits certificates of whole networks.
+    """The default suits blocks: 6 rounds of 3 repeats of at least 10 ms. `Plan.single_shot()` suits certificates of whole networks.
 
     A repeat is a loop of inferences between two readings of the clocks; it is long enough that reading them costs nothing.
     A round times every block once, in an order of its own, so that a drift of the machine does not land on one block.
     """
 
     min_repeat_s: float = 0.01  # 0: every inference is a repeat of its own
-    repeats: int = 5  # at least so many, in each round
+    repeats: int = 3  # at least so many, in each round
     min_total_s: float = 0.0  # and at least so much time in them
     warmup_s: float = 0.01  # untimed, before the first repeat
-    rounds: int = 4
+    rounds: int = 6
     time_limit_s: float = 60.0  # of one file in one round, loading included: then its worker is killed and the file has failed
 
     @staticmethod

@@ -18,7 +18,7 @@ from .fidelity import Fidelity
 
 FORMAT = 1
 # Prior standard deviations of the corrections, from what was seen on ONNX Runtime and TFLite.
-PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.1, "group": 0.005}
+PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.3, "group": 0.01}
 NOISE = 0.01  # of one measured network, as a fraction
 BOUNDARY_MS = 0.4e-6  # per activation element handed from one block to the next
 DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next

@@ -31,7 +31,7 @@ def profile_space(
     lut_dir: Path,
     *,
     blocks: int = MAX_BLOCKS,
-    networks: int = 24,
+    networks: int = 40,
     plan: Plan = Plan(),  # noqa: B008  (frozen)
     seed: int = 0,
     report: Report | None = None,

@@ -55,14 +55,14 @@ class Feasible:
     tighter: factor on the measured limits, below 1 after a certificate failed.
     """
 
-    def __init__(self, model: CostModel, target: Target, fill: float = 0.95, tighter: float = 1.0):
+    def __init__(self, model: CostModel, target: Target, fill: float = 0.97, tighter: float = 1.0):
         self.model, self.target = model, target
         measured = np.array([METRICS[n].measured for n in target.metric_names])
         self.limits = np.where(measured, target.limits * tighter, target.limits)
         self.floors = fill * np.minimum(self.limits, [r.high for r in target.ranges])
 
     @classmethod
-    def filled(cls, model: CostModel, target: Target, fill: float = 0.95, tighter: float = 1.0, seed: int = 0) -> Feasible:
+    def filled(cls, model: CostModel, target: Target, fill: float = 0.97, tighter: float = 1.0, seed: int = 0) -> Feasible:
         """With the largest fill up to `fill` that some architecture has: small spaces have gaps below a limit.
 
         Raises HwnasError that names the binding limits when no architecture keeps them.

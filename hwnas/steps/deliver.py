@@ -16,6 +16,7 @@ from ..data import to_float
 from ..deploy import RULES, Timing, judge, time_file, write_files
 from ..deploy.certificate import FORMAT, overshoot
 from ..device import Device, find_device
+from ..errors import HwnasError
 from ..lower import lower
 from ..measure import Worker
 from ..profiler import load_profiler
@@ -69,7 +70,11 @@ def deliver(
             break
         if verdict == "FAIL":
             tighter /= max(overshoot(winner.target, timing), 1.0) * 1.005
-            winner = search_target(run, model, winner.target, scorer, tighter, attempt + 1, show)
+            try:
+                winner = search_target(run, model, winner.target, scorer, tighter, attempt + 1, show)
+            except HwnasError as error:  # nothing is left below the tighter limit
+                rounds[-1]["ended"] = str(error)
+                break
 
     write_json(folder / "architecture.json", _architecture(run, winner.z))
     certificate = {

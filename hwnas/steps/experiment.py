@@ -30,9 +30,9 @@ class ProfileSettings(_Section):
     """What is measured on each device."""
 
     blocks: int = Field(default=400, ge=12)  # at most; the predictor fills the others
-    networks: int = Field(default=24, ge=19)  # whole ones, for calibration
-    rounds: int = Field(default=4, ge=1)
-    repeats: int = Field(default=5, ge=1)  # of at least 10 ms, in each round
+    networks: int = Field(default=40, ge=19)  # whole ones, for calibration
+    rounds: int = Field(default=6, ge=1)
+    repeats: int = Field(default=3, ge=1)  # of at least 10 ms, in each round
 
 
 class TrainSettings(_Section):
@@ -50,7 +50,7 @@ class SearchSettings(_Section):
     generations: int = Field(default=10, ge=1)
     parents: int = Field(default=10, ge=2)
     mutate_p: float = Field(default=0.1, gt=0, le=1)
-    fill: float = Field(default=0.95, ge=0, le=1)  # share of a budget that candidates must use
+    fill: float = Field(default=0.97, ge=0, le=1)  # share of a budget that candidates must use
     valid_images: int = Field(default=5000, ge=1)  # of the search-validation split, to score with
     recalibration_images: int = Field(default=1024, ge=2)  # training images for BatchNorm's statistics
 

@@ -1,0 +1,36 @@
+"""The wheel holds what an installed hwnas needs, and works outside the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_finds_its_profilers_and_experiments(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("hwnas-*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True, capture_output=True)
+    code = """
+import json, sys
+import hwnas, hwnas_onnx
+from hwnas.measure.connection import BOARD
+from hwnas.plugins import PROFILERS, SPACES, installed
+from hwnas.steps import load_experiment
+print(json.dumps([hwnas.__file__, hwnas_onnx.__file__, sorted(installed(PROFILERS)), sorted(installed(SPACES)),
+                  load_experiment("quickstart").data, (BOARD / "worker.py").exists()]))
+"""
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    core, profiler, profilers, spaces, data, worker = json.loads(done.stdout)
+    assert core.startswith(str(tmp_path)) and profiler.startswith(str(tmp_path)), "the wheel's own files, not the repository's"
+    assert {"cpu", "gpu", "onnx", "tflite"} <= set(profilers) and {"mobilenet", "quickstart"} <= set(spaces)
+    assert data == "digits" and worker
