@@ -17,7 +17,7 @@ from .sample import Clock, Sample
 # History of the format: 1: header {format, device, fingerprint, hwnas, created}; rows {key, round, sitting, ...sample}.
 FORMAT = 1
 SENTINEL = "sentinel"  # key of the rows of the block that is the same in every table; no block's key, which have brackets
-DRIFT = 0.01  # what is below this is the sentinel's own noise
+NEAREST = 3  # sentinels that say how fast the machine was when a row was measured: their median
 
 
 class Table:
@@ -34,8 +34,8 @@ class Table:
             found = f"format {header.get('format')!r} is not that of a table this hwnas reads ({FORMAT})"
             raise HwnasError(f"{journal.path}: {found}: is this the right file?")
         self.path, self.device, self.fingerprint = journal.path, str(header.get("device")), header["fingerprint"]
-        self._samples: dict[str, dict[int, tuple[int, Sample]]] = defaultdict(dict)  # key -> round -> (sitting, sample)
-        self._sentinels: dict[tuple[int, int], list[Sample]] = defaultdict(list)  # (sitting, round) -> samples
+        self._samples: dict[str, dict[int, tuple[int, Sample]]] = defaultdict(dict)  # key -> round -> (line, sample)
+        self._sentinels: list[tuple[int, tuple[int, int], Sample]] = []  # (line, (sitting, round), sample)
         for number, row in enumerate(journal.rows, 2):
             self._add(row, number)
         self._sitting = 1 + max((row["sitting"] for row in journal.rows), default=0)
@@ -97,7 +97,10 @@ class Table:
     @property
     def sentinels(self) -> dict[tuple[int, int], list[Sample]]:
         """(sitting, round) -> the samples of the sentinel block taken in it."""
-        return dict(self._sentinels)
+        found: dict[tuple[int, int], list[Sample]] = defaultdict(list)
+        for _, group, sample in self._sentinels:
+            found[group].append(sample)
+        return dict(found)
 
     def samples(self, key: str) -> list[Sample]:
         """The samples of a key, one for each round."""
@@ -108,8 +111,8 @@ class Table:
 
         Within a round the percentile keeps disturbances out. Between rounds a file is loaded anew and lies elsewhere in memory, which
         changes a block of some microseconds by several percent for as long as it is loaded: that is averaged, not chosen from.
-        clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. The
-        times of a round in which the machine drifted (see drift) are divided by its level.
+        clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
+        machine was at the time, by the sentinels next to a row, is divided out: see drift.
         """
         return {key: float(np.mean([np.percentile(times, 20) for times in rounds])) for key, rounds in self._times(clock).items()}
 
@@ -119,25 +122,37 @@ class Table:
         return {key: float((max(v) - min(v)) / np.median(v)) for key, v in levels.items()}
 
     def drift(self, clock: Clock = "auto") -> dict[tuple[int, int], float]:
-        """(sitting, round) -> level of the machine in it, relative to the median over the table, by the sentinel block.
+        """(sitting, round) -> how slow the machine was in it, 1 is the median over the table: by the sentinel block.
 
-        The level is 1 unless all samples of the sentinel in that round, two at the least, lie more than 1 % off on one side. A busy
-        neighbour comes and goes within a round, and dividing by what the sentinel met of it made two profiles differ by 2.0 %
-        where they had differed by 1.0 % (60 blocks, TFLite); a processor that throttles shows in all of them.
+        Neighbours on a shared processor slow everything by some percent for seconds to minutes, CPU time too. Each row is divided by
+        the median of the three sentinels nearest to it: rounds of a block were then 7.6 % apart instead of 13.6 (TFLite, 28 px, a
+        shared machine), 5.9 instead of 8.9 (ONNX Runtime), and calibration's error fell on every device.
         """
-        good = {group: [s for s in samples if s.error is None] for group, samples in self._sentinels.items()}
-        times = {group: [s.latency_ms(clock) for s in samples] for group, samples in good.items() if samples}
-        usual = float(np.median([np.median(v) for v in times.values()])) if times else 1.0
-        return {group: _level(np.array(v) / usual) for group, v in times.items()}
+        group_of = {line: group for line, group, _ in self._sentinels}
+        levels: dict[tuple[int, int], list[float]] = defaultdict(list)
+        for line, level in self._sentinel_levels(clock):
+            levels[group_of[line]].append(level)
+        return {group: float(np.median(v)) for group, v in levels.items()}
+
+    def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float]]:
+        """[(line, time of the sentinel relative to its median over the table)], of all that did not fail."""
+        times = [(line, sample.latency_ms(clock)) for line, _, sample in self._sentinels if sample.error is None]
+        usual = float(np.median([t for _, t in times])) if times else 1.0
+        return [(line, t / usual) for line, t in times]
 
     def _times(self, clock: Clock) -> dict[str, list[np.ndarray]]:
         """Key -> the repeats (repeats,) of each of its rounds in ms, drift divided out; keys that failed are not in it."""
         if clock == "auto":
             clock = "cpu" if all(s.cpu_ns is not None for key in self.keys for s in self.samples(key) if s.error is None) else "wall"
-        failed = self.failed
-        drift = self.drift(clock)
+        failed, sentinels = self.failed, self._sentinel_levels(clock)
+        lines, levels = np.array([line for line, _ in sentinels]), np.array([level for _, level in sentinels])
+
+        def level(line: int) -> float:
+            near = np.argsort(np.abs(lines - line), kind="stable")[:NEAREST]
+            return float(np.median(levels[near])) if len(near) else 1.0
+
         return {
-            key: [sample.times_ms(clock) / drift.get((sitting, round), 1.0) for round, (sitting, sample) in rounds.items()]
+            key: [sample.times_ms(clock) / level(line) for line, sample in rounds.values()]
             for key, rounds in self._samples.items()
             if key not in failed
         }
@@ -151,15 +166,9 @@ class Table:
         except ValueError as error:
             raise HwnasError(f"{self.path}: line {line} is not a row of a table: {error}. Delete the line to measure it again") from None
         if key == SENTINEL:
-            self._sentinels[sitting, round].append(sample)
+            self._sentinels.append((line, (sitting, round), sample))
         else:
-            self._samples[key][round] = sitting, sample
-
-
-def _level(ratios: np.ndarray) -> float:
-    """The median of ratios (samples,) if all of them say that there is a drift, and to the same side; else 1."""
-    agreed = len(ratios) > 1 and (ratios.min() > 1 + DRIFT or ratios.max() < 1 - DRIFT)
-    return float(np.median(ratios)) if agreed else 1.0
+            self._samples[key][round] = line, sample
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

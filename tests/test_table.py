@@ -56,24 +56,29 @@ def test_without_cpu_time_somewhere_the_wall_clock_counts_everywhere(table):
 
 
 def test_a_drift_that_the_sentinel_shows_is_divided_out(table):
-    for round, slow in enumerate([1.0, 1.0, 1.25, 1.0]):
-        table.append(SENTINEL, round, sample(2 * slow))
+    for round, slow in enumerate([1.0, 1.0, 1.25, 1.0, 1.0]):
+        for _ in range(3):
+            table.append(SENTINEL, round, sample(2 * slow))
         table.append("a", round, sample(8 * slow))
-        table.append(SENTINEL, round, sample(2.02 * slow))
     assert table.drift()[1, 2] == pytest.approx(1.25) and table.drift()[1, 3] == 1.0
     assert table.noise()["a"] == pytest.approx(0) and table.values() == {"a": pytest.approx(8.0)}
     assert SENTINEL not in table.keys
 
 
-@pytest.mark.parametrize(
-    "levels", [(1.008, 1.009), (1.2, 1.0, 1.3), (1.2, 0.8), (1.3,)], ids=["small", "not always", "both ways", "one sample"]
-)
-def test_what_the_sentinel_does_not_say_every_time_is_left_in(table, levels):
-    for round, slow in enumerate([(1.0, 1.0), (1.0, 1.0), levels]):
-        for level in slow:
-            table.append(SENTINEL, round, sample(2 * level))
+def test_one_disturbed_sentinel_changes_nothing(table):
+    for round, slow in enumerate([1.0, 1.0, 1.7, 1.0, 1.0]):
+        table.append(SENTINEL, round, sample(2 * slow))
         table.append("a", round, sample(8))
-    assert table.values() == {"a": 8.0} and table.noise() == {"a": 0.0} and set(table.drift().values()) == {1.0}
+    assert table.values() == {"a": pytest.approx(8.0)} and table.noise()["a"] == pytest.approx(0)
+
+
+def test_a_drift_within_a_round_is_seen_where_it_was(table):
+    """A neighbour comes in the middle of the only round: rows before it are left as they are."""
+    for i in range(20):
+        slow = 1.0 if i < 13 else 1.1
+        table.append(SENTINEL, 0, sample(2 * slow))
+        table.append(f"k{i}", 0, sample(8 * slow))
+    assert table.values() == {f"k{i}": pytest.approx(8.0, rel=0.11 if i in (12, 13) else 1e-6) for i in range(20)}
 
 
 def test_a_sentinel_that_fails_divides_nothing(table):

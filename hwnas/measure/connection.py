@@ -153,7 +153,7 @@ class Worker:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env={k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"},  # ours for training, see hwnas.cli
+                env={k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"},  # ours for training, see hwnas.cli
                 start_new_session=True,  # Ctrl-C is for us; the worker ends when its input does
             )
         except OSError as error:
