@@ -45,7 +45,7 @@ class Winner:
 def make_scorer(run: RunFolder, net: Supernet) -> InheritedScorer:
     """Scores with inherited weights; every score is kept in the run, so that a killed search goes on."""
     s = run.experiment.search
-    cache = run.path / f"scores-{run.supernet.name}.jsonl"
+    cache = run.path / f"scores-{stamp(run.supernet.name, s.recalibration_images, s.valid_images)}.jsonl"
     return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=cache)
 
 
