@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import trim_mean
 
 from . import __version__
 from .errors import HwnasError
@@ -107,14 +108,15 @@ class Table:
         return [sample for _, sample in self._samples.get(key, {}).values()]
 
     def values(self, clock: Clock = "auto") -> dict[str, float]:
-        """Key -> latency in ms, of all keys that did not fail: the mean over rounds of the 20th percentile of their repeats.
+        """Key -> latency in ms, of all keys that did not fail: the 20th percentile of a round's repeats, averaged over rounds.
 
         Within a round the percentile keeps disturbances out. Between rounds a file is loaded anew and lies elsewhere in memory, which
-        changes a block of some microseconds by several percent for as long as it is loaded: that is averaged, not chosen from.
+        changes a block of some microseconds by several percent for as long as it is loaded: that is averaged, not chosen from. A quarter
+        of the rounds at either end is left out (a trimmed mean): some rounds meet a neighbour that the sentinels miss.
         clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
         machine was at the time, by the sentinels next to a row, is divided out: see drift.
         """
-        return {key: float(np.mean([np.percentile(times, 20) for times in rounds])) for key, rounds in self._times(clock).items()}
+        return {key: float(trim_mean([np.percentile(times, 20) for times in rounds], 0.25)) for key, rounds in self._times(clock).items()}
 
     def noise(self, clock: Clock = "auto") -> dict[str, float]:
         """Key -> how far its rounds are apart: (largest - smallest) / median of the rounds' own values; 0 for a single round."""
