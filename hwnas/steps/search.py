@@ -76,7 +76,7 @@ def search_target(
         evolved = evolve(feasible, scorer.score, plan, seed, lambda i, n, best: advance(i, 2 * n, f"best {best:.2%}"))
         n = len(evolved.codes)
         drawn = random_search(feasible, scorer.score, n, seed, lambda i, n, best: advance(n + i, 2 * n, f"best at random {best:.2%}"))
-    best = evolved.best if evolved.best_accuracy >= drawn.best_accuracy else drawn.best
+    best = space.canonical((evolved.best if evolved.best_accuracy >= drawn.best_accuracy else drawn.best)[None])[0]
     result = {
         "stamp": mark,
         "choices": space.decode(best),
