@@ -35,7 +35,6 @@ def profile_space(
     plan: Plan = Plan(),  # noqa: B008  (frozen)
     seed: int = 0,
     report: Report | None = None,
-    transport: object = None,
 ) -> tuple[Quietness, Calibration]:
     """Measures blocks and whole networks of the space on the device, fits the calibration, writes both under lut_dir.
 

@@ -6,7 +6,7 @@ import torch
 
 from ..plugins import ALGORITHMS, load
 from ..supernet import Supernet
-from ..train import Progress, Recipe, load_weights, newest, train
+from ..train import Progress, Recipe, load_weights, train
 from .progress import Show, silent
 from .run_folder import RunFolder
 
@@ -31,10 +31,6 @@ def load_supernet(run: RunFolder) -> Supernet:
     net = _untrained(run)
     load_weights(run.supernet, net, run.space)
     return net.eval()
-
-
-def is_trained(run: RunFolder) -> bool:
-    return newest(run.supernet) is not None
 
 
 def _untrained(run: RunFolder) -> Supernet:
