@@ -55,6 +55,7 @@ def main() -> None:
             raise
         console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("interrupted: the same command goes on from here")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer makes this of Ctrl-C
+            console.print("interrupted: the same command goes on from here")
+        raise
