@@ -49,7 +49,7 @@ def train(
     lut: Path = LUT,
 ) -> None:
     """Trains one supernet for all devices. Killed, the same command goes on bit for bit where it was."""
-    recipe = {"epochs": epochs, **_settings(set)}
+    recipe = {"epochs": epochs, **settings_of(set)}
     fields = {"data": data, "space": space, "seed": seed, "train": {"algorithm": algorithm, "share": not own, "recipe": recipe}}
     if (out / "experiment.toml").exists():
         before = load_experiment(out / "experiment.toml")
@@ -100,7 +100,7 @@ def retrain(
 ) -> None:
     """Trains every winner alone; `hwnas export` then takes those weights."""
     opened = RunFolder.open(run, lut)
-    fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": _settings(set)}}
+    fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": settings_of(set)}}
     opened = RunFolder(run, Experiment.parse(fields, "hwnas retrain"), lut)
     net = load_supernet(opened)
     for winner in _search(opened):
@@ -205,7 +205,7 @@ def _short(choices: dict[str, Any]) -> str:
     return " ".join(f"{choices[f'{s}_depth']}x{choices[f'{s}_width']}" for s in stages)
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
+def settings_of(pairs: list[str]) -> dict[str, Any]:
     """lr=0.1 mirror=true -> values, as TOML reads them."""
     found: dict[str, Any] = {}
     for pair in pairs:

@@ -2,6 +2,7 @@
 
 from .deliver import deliver
 from .experiment import Experiment, load_experiment
+from .health import health
 from .profile import profile_devices
 from .progress import Show, silent
 from .retrain import retrain_winner
@@ -16,6 +17,7 @@ __all__ = [
     "Show",
     "Winner",
     "deliver",
+    "health",
     "load_experiment",
     "load_supernet",
     "profile_devices",
