@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from ..space import Codes
+from ..space import Codes, Space
 from .feasible import Feasible
 from .result import Found, Report, Score
 
@@ -40,9 +41,10 @@ def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report:
         new = codes[:0]
         if generation:
             parents = codes[np.argsort(-accuracy, kind="stable")[: plan.parents]]
-            half, n = plan.population // 2, 2 * plan.population
-            new = _fill(new, half, lambda: space.mutate(_pick(parents, n, rng), rng, plan.mutate_p), feasible, seen)
-            new = _fill(new, plan.population, lambda: space.cross(_pick(parents, n, rng), _pick(parents, n, rng), rng), feasible, seen)
+            mutants = partial(_mutants, space, parents, 2 * plan.population, rng, plan.mutate_p)
+            children = partial(_children, space, parents, 2 * plan.population, rng)
+            new = _fill(new, plan.population // 2, mutants, feasible, seen)
+            new = _fill(new, plan.population, children, feasible, seen)
         if missing := plan.population - len(new):
             new = np.concatenate([new, _unseen(feasible.sample(plan.population, rng), feasible, seen, missing)])
         if not len(new):
@@ -53,8 +55,13 @@ def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report:
     return Found(codes, accuracy)
 
 
-def _pick(parents: Codes, n: int, rng: np.random.Generator) -> Codes:
-    return parents[rng.integers(0, len(parents), n)]
+def _mutants(space: Space, parents: Codes, n: int, rng: np.random.Generator, p: float) -> Codes:
+    return space.mutate(parents[rng.integers(0, len(parents), n)], rng, p)
+
+
+def _children(space: Space, parents: Codes, n: int, rng: np.random.Generator) -> Codes:
+    mother, father = rng.integers(0, len(parents), (2, n))
+    return space.cross(parents[mother], parents[father], rng)
 
 
 def _fill(new: Codes, size: int, draw: Callable[[], Codes], feasible: Feasible, seen: set[bytes]) -> Codes:
