@@ -72,6 +72,9 @@ BUILT_IN = {
         Device(name="torch-cpu", runtime="cpu"),
         Device(name="onnx-cpu", runtime="onnx"),
         Device(name="tflite-cpu", runtime="tflite"),
+        Device(name="openvino-cpu", runtime="openvino"),
+        Device(name="ncnn-cpu", runtime="ncnn"),
+        Device(name="mnn-cpu", runtime="mnn"),
         Device(name="cuda", runtime="gpu", pin="off"),
     )
 }
