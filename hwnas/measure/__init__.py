@@ -4,7 +4,21 @@ from ..sample import Sample
 from .connection import Local, Transport, Worker
 from .job import Job
 from .measure import Report, measure, profile
+from .metrics import ADDITIVE, metrics_of
 from .plan import Plan
 from .quietness import Quietness
 
-__all__ = ["Job", "Local", "Plan", "Quietness", "Report", "Sample", "Transport", "Worker", "measure", "profile"]
+__all__ = [
+    "ADDITIVE",
+    "Job",
+    "Local",
+    "Plan",
+    "Quietness",
+    "Report",
+    "Sample",
+    "Transport",
+    "Worker",
+    "measure",
+    "metrics_of",
+    "profile",
+]

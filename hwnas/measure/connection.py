@@ -93,9 +93,13 @@ class Worker:
         return self._facts
 
     def fingerprint(self) -> dict[str, Any]:
-        """Under what rows are measured: the device's settings, the host's identity, the runtime's name and version."""
+        """Under what rows are measured: the device's settings, the host's identity, the runtime's name and version.
+
+        An estimate depends on no host: it is the same wherever it is computed.
+        """
         facts = self.facts()
-        return {"device": self.device.settings, "host": facts["host"], "runtime": facts["runtime"]}
+        host = {} if self.profiler.estimate else facts["host"]
+        return {"device": self.device.settings, "host": host, "runtime": facts["runtime"]}
 
     def time(self, file: Path, plan: Plan) -> Sample:
         """Times a file once, after the plan. What goes wrong with the file is a Sample with an error."""
