@@ -14,7 +14,7 @@ from torch import nn
 from ..cost import CostModel
 from ..data import to_float
 from ..deploy import RULES
-from ..deploy.certificate import FORMAT
+from ..deploy.certificate import FORMAT, proves_nothing
 from ..device import Device, find_device
 from ..measure import Worker
 from ..profiler import load_profiler
@@ -61,6 +61,7 @@ def deliver(
         "format": FORMAT,
         "stamp": mark,
         "verdict": proof.verdict,
+        "reason": proves_nothing(proof.timing) if proof.verdict == "INCONCLUSIVE" else None,
         "device": device.name,
         "fingerprint": proof.timing.fingerprint,
         "conditions": proof.timing.conditions,
