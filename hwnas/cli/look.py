@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.text import Text
 
 from ..block import Block
 from ..device import BUILT_IN, find_device
@@ -49,7 +50,7 @@ def devices(lut: Path = LUT, json: bool = JSON) -> None:
         return
     body = []
     for r in rows:
-        here = "estimate" if r["estimate"] else "[green]yes[/green]" if r["runs_here"] else "no"
+        here = "estimate" if r["estimate"] else Text("yes", style="green") if r["runs_here"] else "no"
         body.append((r["device"], r["profiler"], r["dtype"], r["threads"], here, r["measured"] or "", r["reason"] or ""))
     show_table("devices", ["device", "profiler", "dtype", ">threads", "runs here", ">rows", "what is missing"], body)
     if unused:
