@@ -1,7 +1,7 @@
 """The worker: `python worker.py DEVICE_MODULE.py` answers requests, one JSON object per line, until its input ends.
 
     {"id": 1, "do": "facts", "options": {...}}
-        -> {"id": 1, "host": {...}, "conditions": {...}, "runtime": {...}}
+        -> {"id": 1, "host": {...}, "conditions": {...}, "runtime": {...}, "pid": ...}
     {"id": 2, "do": "time", "file": ..., "options": {...}, "plan": {...}}
         -> {"id": 2, "wall_ns": [...], "cpu_ns": [...], "loops": ..., "energy_mj": ..., "conditions": {...}, ...}
     {"id": 3, "do": "predict", "file": ..., "options": {...}, "x": file.npy, "y": file.npy}
@@ -49,7 +49,8 @@ def load_device(path: str) -> ModuleType:
 
 
 def facts(device: Any, request: Request) -> Answer:
-    return {"host": host_facts.identity(), "conditions": host_facts.conditions(), "runtime": device.facts(request["options"])}
+    seen = {"host": host_facts.identity(), "conditions": host_facts.conditions(), "runtime": device.facts(request["options"])}
+    return {**seen, "pid": os.getpid()}
 
 
 def time_file(device: Any, request: Request) -> Answer:

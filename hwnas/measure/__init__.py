@@ -1,7 +1,8 @@
 """Measuring on a device: a plan, a worker that follows it, samples, and the loop that fills a table."""
 
 from ..sample import Sample
-from .connection import Local, Transport, Worker
+from ..transports.transport import Local, Transport
+from .connection import Worker
 from .job import Job
 from .measure import Report, measure, profile
 from .metrics import ADDITIVE, metrics_of

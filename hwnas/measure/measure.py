@@ -18,7 +18,8 @@ from ..errors import HwnasError
 from ..profiler import load_profiler
 from ..sample import Sample
 from ..table import SENTINEL, Table
-from .connection import Transport, Worker
+from ..transports.transport import Transport
+from .connection import Worker
 from .job import Job
 from .plan import Plan
 from .quietness import QUARANTINE, Quietness
