@@ -73,6 +73,13 @@ class Worker:
             self._start()
         return self._facts
 
+    def conditions(self) -> dict[str, Any]:
+        """Load, temperature and frequency as they are now, as far as the device tells. Raises HwnasError if it does not answer."""
+        try:
+            return dict(self._again_over_a_new_link(lambda: self._ask({"do": "facts"}, START_LIMIT_S)).get("conditions", {}))
+        except (WorkerLost, LinkLost) as lost:
+            raise HwnasError(f"device {self.device.name!r}: {lost}") from None
+
     def fingerprint(self) -> dict[str, Any]:
         """Under what rows are measured: the device's settings, the host's identity, the runtime's name and version.
 

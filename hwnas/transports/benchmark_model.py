@@ -43,13 +43,18 @@ def flags(graph: str, options: dict[str, Any], runs: int, min_s: float, warmup_s
     return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in chosen.items()]
 
 
+def complaint(printed: str) -> str:
+    """The line that says what went wrong: the first error, else the last one."""
+    lines = printed.strip().splitlines()
+    return next((line for line in lines if "ERROR" in line), lines[-1] if lines else "it printed nothing").strip()
+
+
 def parse(printed: str) -> Invocation:
     """The invocation in what the program printed. Raises NotUnderstood with its last words, or with the figure that cannot be."""
     lines = [line for line in printed.splitlines() if re.search(r"\bcount=\d+", line)]
     end = re.search(r"Inference timings in us: Init: (\S+?), First inference: (\S+?), Warmup", printed)
     if not lines or not end:
-        errors = [line for line in printed.splitlines() if "ERROR" in line] or printed.strip().splitlines()[-1:]
-        raise NotUnderstood(errors[0].strip() if errors else "it printed nothing")
+        raise NotUnderstood(complaint(printed))
     fields = dict(re.findall(r"\b(count|curr|min|max|avg|std)=([^\s(]+)", lines[-1]))  # the last: the first is the warm-up
     try:
         count, curr = int(fields["count"]), float(fields["curr"])

@@ -13,7 +13,6 @@ import sys
 import time
 from typing import Any
 
-from ..errors import HwnasError
 from . import benchmark_model
 from .shell import NoHandshake, ScriptFailed, run_script
 from .transport import LINK_LOST
@@ -126,7 +125,7 @@ def main(serial: str, program: str) -> None:
         try:
             phone = phone or Phone(serial, program)
             if request["do"] == "facts":
-                answer = phone.facts()
+                answer = Phone(serial, program).facts()
             elif request["do"] == "time":
                 answer = phone.time(request)
             else:
@@ -134,7 +133,9 @@ def main(serial: str, program: str) -> None:
         except NoHandshake as lost:
             print(f"adb {serial}: {lost}", file=sys.stderr)
             sys.exit(LINK_LOST)
-        except (ScriptFailed, ValueError, HwnasError) as error:
+        except ScriptFailed as failed:
+            answer = {"error": f"benchmark_model: {benchmark_model.complaint(failed.said)} (exit status {failed.status})"}
+        except ValueError as error:
             answer = {"error": f"benchmark_model: {error}"}
         print(json.dumps({"id": request["id"], **answer}), flush=True)
 

@@ -62,6 +62,11 @@ class Reach(BaseModel):
             raise ValueError("python and prefix mean nothing over adb: the device side is benchmark_model")
         return self
 
+    def __str__(self) -> str:
+        if self.ssh:
+            return f"ssh {self.ssh}" + (f", {self.python}" if self.python else "")
+        return f"adb {self.adb}" if self.adb else " ".join([*self.prefix, self.python or "this machine"])
+
     def transport(self) -> Transport:
         """Raises HwnasError for a file that is not there."""
         if self.ssh:

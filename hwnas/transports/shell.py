@@ -11,11 +11,11 @@ from .transport import LinkLost
 
 
 class ScriptFailed(Exception):
-    """The script ran and ended with a status above 0; the message is its last words."""
+    """The script ran and ended with a status above 0; `said` is all that it said, the message its last line."""
 
-    def __init__(self, status: int, words: str):
-        super().__init__(words or f"exit status {status}")
-        self.status = status
+    def __init__(self, status: int, said: str):
+        super().__init__(said.strip().splitlines()[-1] if said.strip() else f"exit status {status}")
+        self.status, self.said = status, said
 
 
 class NoHandshake(LinkLost):
@@ -53,6 +53,5 @@ def run_script(client: Sequence[str], script: str, data: bytes | None = None, li
     status = int(out[end:].split()[1])
     printed = out[start + len(mark) + 1 : end]
     if status:
-        ended = (words or printed.decode("utf-8", "replace").strip()).splitlines()[-1:]
-        raise ScriptFailed(status, "".join(ended))
+        raise ScriptFailed(status, words or printed.decode("utf-8", "replace"))
     return printed

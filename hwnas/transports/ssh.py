@@ -58,7 +58,7 @@ class Ssh:
         board = f"board-{hashlib.sha256(repr(sorted((k, Path(v).name) for k, v in names.items())).encode()).hexdigest()[:20]}"
         new = f"{board}.{secrets.token_hex(4)}"
         copies = " && ".join(f"cp {shlex.quote(there)} {new}/{name}" for name, there in names.items())
-        command = " ".join([*map(shlex.quote, self.prefix), _home(self.python), f"{board}/worker.py", f"{board}/device.py"])
+        command = " ".join([*map(shlex.quote, self.prefix), quote_home(self.python), f"{board}/worker.py", f"{board}/device.py"])
         script = (
             f"cd {shlex.quote(self._folder)} || exit; "
             f"[ -d {board} ] || {{ mkdir {new} && {copies} && mv {new} {board}; }} || exit; "
@@ -144,7 +144,7 @@ def _refusal(host: str, words: str) -> str | None:
     return None
 
 
-def _home(path: str) -> str:
+def quote_home(path: str) -> str:
     """A path quoted for a shell, with `~/` at its start as the home folder there."""
     return '"$HOME"/' + shlex.quote(path[2:]) if path.startswith("~/") else shlex.quote(path)
 
