@@ -53,7 +53,15 @@ def add(
 
     An Android phone:   hwnas device add phone --adb SERIAL --benchmark ./android_aarch64_benchmark_model
     """
-    given = {"ssh": ssh, "port": port, "identity": identity, "ssh_config": ssh_config, "python": python, "adb": adb, "benchmark": benchmark}
+    given = {
+        "ssh": ssh,
+        "port": port,
+        "identity": _here(identity),
+        "ssh_config": _here(ssh_config),
+        "adb": adb,
+        "benchmark": _here(benchmark),
+    }
+    given["python"] = python if ssh or "/" not in python else _here(python)
     reach = parse_reach({k: v for k, v in given.items() if v}, "device add: --ssh, --adb, --python")
     if not runtime and not adb:
         raise HwnasError("--runtime is missing: which profiler measures there, e.g. onnx or tflite (`hwnas devices` lists them)")
@@ -128,6 +136,11 @@ def _show(name: str, reached_by: str, found: Probe) -> None:
     out.print(f"  sentinel block {1000 * found.latency_ms:.1f} us; {changed} over {found.seconds:.1f} s", highlight=False)
     for warning in found.warnings:
         out.print(f"  [yellow]note:[/yellow] {warning}", highlight=False, soft_wrap=True)
+
+
+def _here(path: str) -> str:
+    """A path of this machine that means the same from any folder; links stay, a virtualenv's python is one."""
+    return str(Path(path).expanduser().absolute()) if path else ""
 
 
 def _option(word: str) -> tuple[str, Any]:

@@ -45,6 +45,11 @@ class Timing:
         return np.concatenate([s.wall_ms for s in self.samples])
 
     @property
+    def summaries_only(self) -> bool:
+        """Whether the device told averages of many inferences only, so that nothing is known of the single ones."""
+        return any(s.summaries for s in self.samples)
+
+    @property
     def preempted(self) -> float:
         """Share of inferences in which something else had the core."""
         return float(np.concatenate([s.preempted for s in self.samples]).mean())
@@ -71,13 +76,15 @@ class Timing:
         return float(max(told))
 
     def to_dict(self) -> dict[str, Any]:
-        wall = self.wall_ms
+        wall, single = self.wall_ms, not self.summaries_only
         return {
             "p50_ms": round(self.percentile_ms(0.5), 6),
-            "p90_ms": round(self.percentile_ms(0.9), 6),
-            "p95_ms": round(self.percentile_ms(0.95), 6),
+            "p90_ms": round(self.percentile_ms(0.9), 6) if single else None,
+            "p95_ms": round(self.percentile_ms(0.95), 6) if single else None,
             "p50_upper_ms": round(self.upper_ms(0.5), 6),
             "samples": len(wall),
+            "sample_is": "one inference" if single else "the average of one invocation of the device's program",
+            "inferences": sum(s.inferences for s in self.samples),
             "preempted": int(round(self.preempted * len(wall))),
             "processes": [
                 {"samples": len(s.wall_ns), "p50_ms": float(np.median(s.wall_ms))}

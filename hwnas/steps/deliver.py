@@ -16,7 +16,7 @@ from ..data import to_float
 from ..deploy import RULES
 from ..deploy.certificate import FORMAT, proves_nothing
 from ..device import Device, find_device
-from ..measure import Worker
+from ..measure import Local, Worker
 from ..profiler import load_profiler
 from ..score import InheritedScorer
 from ..supernet import Supernet, resize
@@ -105,12 +105,17 @@ def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], file: Path
     x = torch.cat([resize(to_float(test.images[i : i + 500]), size) for i in range(0, len(test), 500)])
     with torch.inference_mode():
         expected = torch.cat([module(x[i : i + 500]) for i in range(0, len(x), 500)]).numpy()
-    with Worker(device, load_profiler(device.runtime)) as worker:
+    worker, tested_on = Worker(device, load_profiler(device.runtime)), "device"
+    if not worker.transport.gives_outputs:
+        here = device.model_copy(update={"pin": "off"})  # the device's cores are not ours
+        worker, tested_on = Worker(here, load_profiler(device.runtime), Local()), "host: the device gives no outputs"
+    with worker:
         got = worker.predict(file, x.numpy())
     labels = test.labels.numpy()
     return {
         "test": float((got.argmax(1) == labels).mean()),
         "test_images": len(labels),
+        "tested_on": tested_on,
         "parity": {
             "max_abs_error": float(np.abs(got - expected).max()),
             "top1_agreement": float((got.argmax(1) == expected.argmax(1)).mean()),

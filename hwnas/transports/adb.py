@@ -19,6 +19,8 @@ FOLDER = "/data/local/tmp/hwnas"  # the one place where the shell user of a stoc
 class Adb:
     """A phone and the benchmark_model built for it (a file here, sent once). The worker is a program of this machine: phone.py."""
 
+    gives_outputs = False
+
     def __init__(self, serial: str, benchmark: Path, patience_s: float = 180.0):
         self.serial, self.benchmark, self.patience_s = serial, benchmark, patience_s
         self._there: set[str] = set()
@@ -38,8 +40,10 @@ class Adb:
     def connect(self) -> None:
         """Makes our folder there and finds out what lies in it, whole."""
         self._there, self._known = set(), False
-        if re.fullmatch(r"[^\s]+:\d+", self.serial):
-            self._adb("connect", self.serial)  # over the network a phone that was away does not come back by itself
+        if re.fullmatch(r"[^\s]+:\d+", self.serial) and self._adb("get-state").stdout.strip() != "device":
+            # Over the network a phone that was away comes back after a minute or not at all, if nobody asks for it.
+            self._adb("disconnect", self.serial)
+            self._adb("connect", self.serial)
         out = self.run(f'mkdir -p {FOLDER} && cd {FOLDER} && {{ [ -z "$(ls)" ] || sha256sum *; }} 2>/dev/null; true')
         sums = [line.split() for line in out.decode("utf-8", "replace").splitlines()]
         self._there = {words[1] for words in sums if len(words) == 2 and words[1].startswith(words[0][:20])}

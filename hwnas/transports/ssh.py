@@ -28,6 +28,8 @@ class Ssh:
     host: `user@host` or a name of ~/.ssh/config; python: the interpreter there, `~/` is the home there; prefix: words before it.
     """
 
+    gives_outputs = True
+
     def __init__(
         self,
         host: str,

@@ -23,6 +23,11 @@ class Transport(Protocol):
         """How long a device that was reached once is waited for."""
         ...
 
+    @property
+    def gives_outputs(self) -> bool:
+        """Whether a worker there can predict, or only time."""
+        ...
+
     def argv(self, device_module: Path) -> list[str]:
         """The command that starts the worker. Connects, and sends the device side where it is not there yet."""
         ...
@@ -50,6 +55,7 @@ class Local:
     python: str = sys.executable
     prefix: tuple[str, ...] = ()
     patience_s: float = 0.0
+    gives_outputs: bool = True
 
     def argv(self, device_module: Path) -> list[str]:
         return [*self.prefix, self.python, str(BOARD / "worker.py"), str(device_module)]
