@@ -64,7 +64,7 @@ class Reach(BaseModel):
 
     def __str__(self) -> str:
         if self.ssh:
-            return f"ssh {self.ssh}" + (f", {self.python}" if self.python else "")
+            return f"ssh {self.ssh}"
         return f"adb {self.adb}" if self.adb else " ".join([*self.prefix, self.python or "this machine"])
 
     def transport(self) -> Transport:

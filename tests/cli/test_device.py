@@ -51,6 +51,7 @@ def test_another_interpreter_is_added_used_listed_and_removed(hwnas, tmp_path):
     assert "unknown device" in str(hwnas("device", "remove", "mine").exception)
 
 
+@pytest.mark.slow
 @sshd.needs_sshd
 def test_a_board_over_ssh_is_added_and_profiled(hwnas, tmp_path):
     board = sshd.make_board(tmp_path / "board", sshd.BANNER)

@@ -85,7 +85,7 @@ class Link:
             task.add_done_callback(self.tasks.discard)
         elif stream and command == b"OKAY":
             stream.okay.set()
-        elif stream and command == b"WRTE":
+        elif stream and stream.open and command == b"WRTE":
             stream.reader.feed_data(data)
             await self.send(b"OKAY", stream.mine, stream.theirs)
         elif stream and command == b"CLSE" and stream.open:

@@ -9,19 +9,25 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from hwnas.block import Block
+from hwnas.data import load_data
+from hwnas.deploy.timing import Rules, time_file
 from hwnas.device import Device
 from hwnas.errors import HwnasError
 from hwnas.measure import Job, Plan, Worker, profile
 from hwnas.profiler import load_profiler
 from hwnas.sample import Sample
+from hwnas.steps.deliver import _tested
 from hwnas.table import Table
 from hwnas.transports import benchmark_model
 from hwnas.transports.adb import Adb
+from hwnas.transports.reach import Reach, save_reach
 
 HERE = Path(__file__).parent
 DEVICE = Device(name="phone", runtime="tflite")
@@ -166,6 +172,26 @@ def test_an_option_that_means_nothing_there_is_refused(phone, tmp_path):
 def test_outputs_are_not_to_be_had(worker, tmp_path):
     with pytest.raises(HwnasError, match="benchmark_model cannot predict"):
         worker.predict(build(tmp_path), np.zeros((1, 8, 14, 14), np.float32))
+
+
+@needs_adb
+def test_a_certificate_of_a_phone_says_what_its_samples_are(phone, tmp_path):
+    timing = time_file(DEVICE, build(tmp_path), Rules(samples=30, processes=2, total_s=0.1), phone.transport())
+    facts = timing.to_dict()
+    assert facts["samples"] == 2 * benchmark_model.SINGLE_SHOT_INVOCATIONS <= 30 <= facts["inferences"]
+    assert "average of one invocation" in facts["sample_is"] and facts["p90_ms"] is facts["p95_ms"] is None
+    assert 0 < facts["p50_ms"] <= facts["p50_upper_ms"] <= timing.wall_ms.max()
+
+
+def test_accuracy_of_a_phone_is_that_of_the_file_here_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    save_reach("phone", Reach(adb="nophone", benchmark="/no/benchmark"))
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 10)).eval()
+    file = load_profiler("tflite").build(net, ((1, 1, 8, 8),), DEVICE, tmp_path / "net.tflite")
+    run = SimpleNamespace(data=load_data("digits"))
+    found = _tested(run, net, (8, 8), file, DEVICE.model_copy(update={"pin": 4096}))
+    assert found["tested_on"].startswith("host: ") and found["parity"]["top1_agreement"] == 1 and 0 <= found["test"] <= 1
 
 
 @needs_adb
