@@ -119,6 +119,7 @@ def test_a_file_is_timed_by_invocations_that_say_their_summaries(worker, tmp_pat
     assert Sample.from_dict(sample.to_dict()) == sample
 
 
+@pytest.mark.slow
 @needs_adb
 def test_single_inferences_are_split_into_invocations(worker, tmp_path):
     sample = worker.time(build(tmp_path), Plan.single_shot(samples=30, total_s=0.1))
@@ -174,6 +175,7 @@ def test_outputs_are_not_to_be_had(worker, tmp_path):
         worker.predict(build(tmp_path), np.zeros((1, 8, 14, 14), np.float32))
 
 
+@pytest.mark.slow
 @needs_adb
 def test_a_certificate_of_a_phone_says_what_its_samples_are(phone, tmp_path):
     timing = time_file(DEVICE, build(tmp_path), Rules(samples=30, processes=2, total_s=0.1), phone.transport())
@@ -194,6 +196,7 @@ def test_accuracy_of_a_phone_is_that_of_the_file_here_and_says_so(tmp_path, monk
     assert found["tested_on"].startswith("host: ") and found["parity"]["top1_agreement"] == 1 and 0 <= found["test"] <= 1
 
 
+@pytest.mark.slow
 @needs_adb
 def test_a_phone_that_goes_away_is_waited_for(tmp_path):
     phone = Phone(tmp_path / "phone").start()

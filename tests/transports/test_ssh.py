@@ -129,6 +129,7 @@ def test_a_hung_block_is_killed_there_too(board, tmp_path):
         assert worker.time(build(tmp_path), toy.PLAN).error is None
 
 
+@pytest.mark.slow
 def test_a_link_cut_again_and_again_costs_nothing_but_time(victim, tmp_path):
     cuts = []
 
@@ -143,6 +144,7 @@ def test_a_link_cut_again_and_again_costs_nothing_but_time(victim, tmp_path):
     assert sum(cuts) >= 2
 
 
+@pytest.mark.slow
 def test_a_link_cut_in_the_middle_of_a_block(victim, tmp_path):
     slow = replace(toy.PLAN, min_total_s=1.5)
     with Worker(toy.DEVICE, toy.Profiler(), over(victim)) as worker:
@@ -153,6 +155,7 @@ def test_a_link_cut_in_the_middle_of_a_block(victim, tmp_path):
         assert worker.facts()["pid"] != pid
 
 
+@pytest.mark.slow
 def test_a_board_that_reboots_and_has_lost_its_files(victim, tmp_path):
     with Worker(toy.DEVICE, toy.Profiler(), over(victim, patience_s=60)) as worker:
         assert worker.time(build(tmp_path), toy.PLAN).error is None
@@ -180,6 +183,7 @@ def test_a_board_that_comes_back_another_one_is_refused(board, tmp_path):
             worker.time(build(tmp_path), toy.PLAN)
 
 
+@pytest.mark.slow
 def test_a_file_cut_in_the_middle_is_never_taken_for_whole(victim, tmp_path):
     big = tmp_path / "big.npy"
     big.write_bytes(os.urandom(20_000_000))
