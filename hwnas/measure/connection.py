@@ -28,6 +28,7 @@ from .plan import Plan
 
 START_LIMIT_S = 120.0  # importing torch from a cold disk takes most of a minute
 LINK_TRIES = 3  # of one request; a file that takes the board down each time has failed
+START_TRIES = 3  # of a worker that has run before and dies while it starts: something out of memory, or out of patience, kills it
 LONGEST_PAUSE_S = 10.0  # between two attempts to reach a device that is away
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Worker:
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
         self._facts: dict[str, Any] = {}
+        self._pid_there: int | None = None  # of the worker that runs now, on its own machine
         self._session, self._id = secrets.token_hex(4), 0  # so that no banner and no device can guess the id of a request
 
     def __enter__(self) -> Worker:
@@ -160,7 +162,7 @@ class Worker:
 
     def _start(self) -> None:
         """Starts a worker; a device that was reached before is waited for."""
-        deadline, pause_s = time.monotonic() + self.transport.patience_s, 0.5
+        deadline, pause_s, deaths = time.monotonic() + self.transport.patience_s, 0.5, 0
         while True:
             try:
                 return self._start_once()
@@ -172,8 +174,18 @@ class Worker:
                     raise HwnasError(f"{given_up}. What was measured is kept: run the same command again to go on") from None
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            except WorkerLost as lost:
+                deaths += 1
+                if not self._facts or deaths == START_TRIES:
+                    raise self._does_not_start(str(lost)) from None
+
+    def _does_not_start(self, reason: str) -> HwnasError:
+        missing = reason.startswith(("ImportError", "ModuleNotFoundError")) and self.profiler.extra
+        install = f" Its runtime is installed with: {self.profiler.extra}" if missing else ""
+        return HwnasError(f"device {self.device.name!r} (runtime {self.device.runtime!r}) does not start: {reason}.{install}")
 
     def _start_once(self) -> None:
+        self._pid_there = None
         argv = self.transport.argv(self.profiler.device_module)
         self._stderr = tempfile.TemporaryFile()
         self._lines = queue.Queue()
@@ -193,21 +205,16 @@ class Worker:
             self._stderr.close()
             raise HwnasError(f"device {self.device.name!r}: cannot start {argv[0]}: {error}") from None
         threading.Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True).start()
-        try:
-            facts = self._ask({"do": "facts"}, START_LIMIT_S)
-            reason = facts.get("error") or (None if facts.keys() >= {"host", "runtime"} else f"its facts are {facts}")
-        except WorkerLost as lost:
-            reason = str(lost)
-        if reason:
+        facts = self._ask({"do": "facts"}, START_LIMIT_S)
+        if reason := facts.get("error") or (None if facts.keys() >= {"host", "runtime"} else f"its facts are {facts}"):
             self.close()
-            missing = reason.startswith(("ImportError", "ModuleNotFoundError")) and self.profiler.extra
-            install = f" Its runtime is installed with: {self.profiler.extra}" if missing else ""
-            raise HwnasError(f"device {self.device.name!r} (runtime {self.device.runtime!r}) does not start: {reason}.{install}")
+            raise self._does_not_start(reason)
         if self._facts and (changes := _changes(self._facts, facts)):
             self.close()
             what = f"device {self.device.name!r} came back another one ({changes})"
             raise HwnasError(f"{what}: what it measures now must not mix with what was measured before")
-        self._facts = facts
+        self._facts, pid = facts, facts.get("pid")
+        self._pid_there = pid if type(pid) is int and pid > 1 else None
 
     def _ask(self, request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
         """Sends a request and returns the answer with its id; raises WorkerLost if there is none in time."""
@@ -233,8 +240,8 @@ class Worker:
         except OSError:
             pass  # it closed its input: it is dead, and its exit status says more
         except queue.Empty:
-            if type(pid := self._facts.get("pid")) is int:
-                self.transport.kill(pid)
+            if self._pid_there is not None:
+                self.transport.kill(self._pid_there)
             _kill(process)
             self.close()
             raise WorkerLost(f"no answer within {time_limit_s:g} s: killed") from None

@@ -100,7 +100,10 @@ def _module(run: RunFolder, net: Supernet, winner: Winner, scorer: InheritedScor
 
 
 def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], file: Path, device: Device) -> dict[str, Any]:
-    """The only place where a run reads its test split: accuracy of the file in its own runtime, and parity with torch."""
+    """The only place where a run reads its test split: accuracy of the file in its own runtime, and parity with torch.
+
+    On the device; where that gives no outputs (a phone's benchmark_model), in the same runtime here, and the certificate says so.
+    """
     test = run.data.test_at_the_end()
     x = torch.cat([resize(to_float(test.images[i : i + 500]), size) for i in range(0, len(test), 500)])
     with torch.inference_mode():

@@ -1,6 +1,7 @@
 """hwnas/transports/ssh.py against a real OpenSSH server: files, faults, and what it refuses."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -204,6 +205,52 @@ def test_a_file_that_rots_there_is_sent_again(board, tmp_path):
     there = Path(over(board).send(file))
     there.write_bytes(b"{}")
     assert Path(over(board).send(file)).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.slow
+def test_faults_at_random_moments_leave_the_table_complete_and_valid(victim, tmp_path):
+    """Links cut, workers killed there, clients killed here; HWNAS_FAULTS=100 does it for longer."""
+    wanted, moments, done = int(os.environ.get("HWNAS_FAULTS", "12")), random.Random(0), []
+    over_now = threading.Event()
+    path = tmp_path / "table.jsonl"
+
+    def strike(worker):
+        kind = moments.choice(["cut", "worker", "client"])
+        if kind == "cut":
+            return victim.cut() > 0
+        pid = worker._facts["pid"] if kind == "worker" else worker.pid
+        try:
+            if pid is None or b"worker.py" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return False  # it is just being replaced
+            os.kill(pid, signal.SIGKILL)
+            return True
+        except OSError:
+            return False
+
+    def disturb(worker):
+        while len(done) < wanted and not over_now.wait(moments.uniform(0.0, 0.8)):
+            if strike(worker):
+                done.append(1)
+
+    sizes = iter(range(1, 10**6))
+    with Worker(toy.DEVICE, toy.Profiler(), over(victim)) as worker:
+        disturber = threading.Thread(target=disturb, args=(worker,))
+        disturber.start()
+        jobs = {}
+        try:
+            while len(done) < wanted:  # more blocks for as long as there are faults to come
+                jobs |= {f"block{size}": toy.job(size=1 + size % 5) for size in (next(sizes) for _ in range(4))}
+                with Table.open(path, "toy", worker.fingerprint()) as table:
+                    measure(worker, jobs, table, QUICK, retry=True)
+        finally:
+            over_now.set()
+            disturber.join()
+        for _ in range(2):  # what a kill made fail is measured on request
+            with Table.open(path, "toy", worker.fingerprint()) as table:
+                measure(worker, jobs, table, QUICK, retry=True)
+    table = Table.read(path)
+    assert set(table.values()) == set(jobs) and not table.failed
+    assert all(len(table.samples(key)) == QUICK.rounds for key in jobs)
 
 
 def refusal(board, **options):
