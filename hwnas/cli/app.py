@@ -12,6 +12,7 @@ from rich.markup import escape
 from .. import __version__
 from ..errors import HwnasError
 from . import look, measure, pipeline
+from .algorithms import algorithms
 from .console import console
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(look.devices)
 app.command()(measure.profile)
 app.add_typer(look.lut, name="lut")
+app.command()(algorithms)
 app.command()(pipeline.train)
 app.command()(pipeline.search)
 app.command()(pipeline.retrain)

@@ -1,6 +1,7 @@
 """The steps from an experiment to certified files. Each works from files, can be resumed, and is a command of its own."""
 
 from .deliver import deliver
+from .derived import derived_winner
 from .experiment import Experiment, load_experiment
 from .profile import profile_devices
 from .progress import Show, silent
@@ -16,6 +17,7 @@ __all__ = [
     "Show",
     "Winner",
     "deliver",
+    "derived_winner",
     "load_experiment",
     "load_supernet",
     "profile_devices",

@@ -30,6 +30,8 @@ def save(out: Path, run: Run, done: int, identity: Mapping[str, Any], journal: M
     if bad := [name for name, t in weights.items() if t.is_floating_point() and not torch.isfinite(t).all()]:
         raise HwnasError(f"training: weight {bad[0]} is no longer finite after step {done}: lower recipe.lr or set recipe.clip")
     progress = {"format": FORMAT, "done": done, "steps": run.steps, **identity, "journal": dict(journal)}
+    if run.stop:
+        progress["stopped"] = run.stop
     progress |= {"option_visits": run.option_visits(), "visits": run.visits.tolist()}
     folder = out / "checkpoints" / f"{done:08d}"
     temporary = folder.with_suffix(".part")
