@@ -168,11 +168,9 @@ def _announce(run: RunFolder) -> None:
     if not budgets:
         _say("no budget: an architecture is learned for accuracy alone; --device onnx-cpu --budget latency=1ms learns one for a device")
         return
-    supernets = (
-        f"{len(budgets)} budget{'s mean' if len(budgets) > 1 else ' means'} {len(budgets)} supernet{'s' if len(budgets) > 1 else ''}"
-    )
-    say = f"{run.experiment.train.algorithm} learns an architecture for one target: {supernets} of {recipe.epochs} epochs each, "
-    say += f"{len(budgets) * recipe.epochs:,} in all ({traits.epoch})"
+    n, name = len(budgets), run.experiment.train.algorithm
+    counted = f"{n} budgets mean {n} supernets" if n > 1 else "1 budget means 1 supernet"
+    say = f"{name} learns an architecture for one target: {counted}, {n * recipe.epochs:,} epochs in all (an epoch: {traits.epoch})"
     _say(say + ("" if traits.one_stage else f"; and each winner is retrained, {run.retraining.epochs} epochs"))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import islice, product
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class Constraint:
     @torch.no_grad()
     def figures(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
         """What to record: expected cost as a share of the budget, and lambda, for each limit."""
-        found = {}
+        found: dict[str, float] = {}
         for field, used, multiplier in zip(self.fields, self.expected(weights) / self.limits, self.multipliers):
             name = next(m.name for m in METRICS.values() if m.field == field)
             found |= {f"{name}_used": float(used)} | ({f"lambda_{name}": float(multiplier)} if self.binds else {})
@@ -129,10 +130,10 @@ class Constraint:
         """
         space = self.model.space
         context = [g for g in space.genes if g.context and not g.is_prefix and len(g.values) > 1]
-        codes = islice(product(*(range(len(g.values)) for g in context)), TRIES)  # in order: the first genes vary least
-        if np.prod([float(len(g.values)) for g in context]) > TRIES:
-            rng = np.random.default_rng(0)
-            codes = iter([tuple(int(rng.integers(len(g.values))) for g in context) for _ in range(TRIES)])
+        sizes = [len(g.values) for g in context]
+        codes: Iterable[tuple[int, ...]] = product(*map(range, sizes))
+        if prod(sizes) > TRIES:
+            codes = map(tuple, np.random.default_rng(0).integers(0, sizes, (TRIES, len(sizes))))
         uniform = {g.name: inclusion(g, torch.full((len(g.values),), 1 / len(g.values))) for g in space.genes}
         best, distance = (0,) * len(context), float("inf")
         for values in codes:
