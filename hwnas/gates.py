@@ -61,7 +61,7 @@ def hard(logits: Logits, tau: float) -> Gates:
         p = gumbel_softmax(a, tau)
         v = int(p.argmax())
         picks = gene.values[v]
-        gates[gene.name] = Gate(picks, (1 + p[v] - p[v].detach()).expand(len(picks)))
+        gates[gene.name] = Gate(picks, (1 + (p[v] - p[v].detach())).expand(len(picks)))
     return gates
 
 
@@ -76,7 +76,7 @@ def binary(gene: Gene, logits: Tensor) -> tuple[Gate, tuple[int, int]]:
         active = int(torch.multinomial(logits[two].softmax(0), 1))
     on, off = int(two[active]), int(two[1 - active])
     q = logits[[on, off]].softmax(0)
-    g = torch.tensor([1.0, 0.0]) + q - q.detach()
+    g = torch.tensor([1.0, 0.0]) + (q - q.detach())
     picks = tuple(sorted({*gene.values[on], *gene.values[off]}))
     weights = torch.stack([sum((g[i] for i, v in enumerate((on, off)) if o in gene.values[v]), g.new_zeros(())) for o in picks])
     return Gate(picks, weights, tuple(o for o in picks if o not in gene.values[on])), (on, off)

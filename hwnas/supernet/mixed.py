@@ -54,7 +54,13 @@ class Mixed(Choice):
         """The block at these option indices, as a plain module with copies of its weights."""
         block = self.slot.at(options)
         assert block is not None, "nothing runs there"
-        return self.elastics[self.owner[options]].static(block)  # type: ignore[operator]
+        return self.elastic(options).static(block)
+
+    def elastic(self, options: tuple[int, ...]) -> Elastic:
+        """The weights that the block at these option indices slices."""
+        found = self.elastics[self.owner[options]]
+        assert isinstance(found, Elastic)
+        return found
 
     def _run(self, options: tuple[int, ...], x: Tensor) -> Tensor | None:
         block = self.slot.at(options)

@@ -33,7 +33,8 @@ class Alpha(nn.Module):
         own = {g for s in space.slots for g in s.genes}
         mixed = {g for g in space.genes if len(g.values) > 1 and (not g.context or g.is_prefix)}
         self.edges: dict[Gene, dict[int, list[Gene]]] = {}  # input gene -> edge -> the genes of its operators
-        for gene in () if learn is not None else (g for g in space.genes if g in mixed - own and not g.is_prefix):
+        inputs = [g for g in space.genes if g not in own and not g.context and len(g.options) > 1]
+        for gene in inputs if learn is None else ():  # also where all edges are kept: their operators are still to be chosen
             behind = {o: [g for s in space.slots if (gene, o) in s.when for g in s.genes if g in mixed] for o in range(len(gene.options))}
             if all(behind.values()):
                 self.edges[gene] = behind
@@ -77,6 +78,16 @@ class Alpha(nn.Module):
             else:
                 found[gene.name] = inclusion(gene, torch.eye(len(gene.values))[int(value)])
         return found
+
+    def weights_of(self, gates: Gates) -> dict[str, Tensor]:
+        """Like `weights`, with what the gates of every learned gene weigh its options: FBNet's latency of a sample."""
+        sampled = {g.name: w for g in self.genes if (w := gates[g.name].weights) is not None}
+        return {**self.weights(), **sampled}
+
+    def picked(self, gates: Gates) -> Codes:
+        """(1, genes): the values that gates of one value each run; an input gene whose edges are all on counts as its first."""
+        found = [g.values.index(p) if (p := gates[g.name].picks) in g.values else 0 for g in self.space.genes]
+        return np.array([found], np.int64)
 
     @torch.no_grad()
     def values(self) -> list[np.ndarray]:

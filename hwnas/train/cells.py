@@ -43,6 +43,8 @@ def skip_values(alpha: Alpha) -> dict[Gene, set[int]]:
 
 def count_skips(alpha: Alpha, skips: dict[Gene, set[int]]) -> int:
     """How many skip connections the derived cell has: a gene behind an input gene counts only where its edge is kept."""
+    if not skips:
+        return 0
     code, index = alpha.code(), alpha.space.index
     kept = {g: g.values[code[index[g.name]]] for g in alpha.edges}
     off = {g for e, parts in alpha.edges.items() for o, genes in parts.items() if o not in kept[e] for g in genes}

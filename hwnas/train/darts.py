@@ -70,7 +70,7 @@ def darts(run: Run, options: Darts) -> Step:
         loss, logits = train_loss(x, y, number, fixed=True)
         loss.backward()
         run.update()
-        run.visit(alpha.code()[None])
+        run.visit_every(alpha)
         count = count_skips(alpha, skips)
         if options.most_skips and count > options.most_skips:
             run.stop = f"{count} skip connections in the derived architecture, more than darts.most_skips = {options.most_skips}"

@@ -73,6 +73,11 @@ class Run:
         """Counts the values that codes Z (n, genes) have, as trained once each."""
         np.add.at(self.visits, (np.arange(Z.shape[1]), Z), 1)
 
+    def visit_every(self, alpha: Alpha) -> None:
+        """Counts a step in which every value of the learned genes ran."""
+        for gene in alpha.genes:
+            self.visits[self.space.index[gene.name], : len(gene.values)] += 1
+
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """Cross entropy with the recipe's label smoothing."""
         return F.cross_entropy(logits.float(), y, label_smoothing=self.recipe.label_smoothing)
