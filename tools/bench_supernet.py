@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hwnas.block import Block
-from hwnas.gates import path
 from hwnas.gene import Gene
 from hwnas.slot import Slot
 from hwnas.space import Space

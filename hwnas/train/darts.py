@@ -19,7 +19,7 @@ class Darts:
     """Defaults as in the released code. Its recipe: epochs 50, batch 64, lr 0.025, weight_decay 3e-4, clip 5, cosine."""
 
     order: int = 1  # 2: the gradient through one unrolled step of the weights, at 3 to 4 times the cost of a step
-    lr: float = 3e-4  # of alpha's Adam, betas (0.5, 0.999)
+    lr: float = 0.0  # of alpha's Adam, betas (0.5, 0.999); 0 = the paper's 3e-4, more in shorter runs (Run.alpha_rate)
     weight_decay: float = 1e-3  # of alpha
     skip_dropout: float = 0.0  # each skip connection is off with this probability, falling linearly to 0 over the run (0 = never)
     most_skips: int = 0  # ends when the derived code has more skip connections than this: they crowd out the rest (0 = never)
@@ -45,7 +45,7 @@ def darts(run: Run, options: Darts) -> Step:
     2019, which drops single activations instead of whole edges). With a budget, lambda (E[cost] / budget - 1) is added.
     In cell spaces BatchNorm is not affine, so that an operator cannot undo its weight.
     """
-    alpha = run.learn(options.lr, (0.5, 0.999), options.weight_decay)
+    alpha = run.learn(run.alpha_rate(options.lr, 3e-4), (0.5, 0.999), options.weight_decay)
     freeze_affine(run.net)
     skips = skip_values(alpha)
 

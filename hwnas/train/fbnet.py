@@ -20,7 +20,7 @@ class FBNet:
     constraint: str = "lagrangian"  # what a budget adds: "lagrangian" (it binds), or "paper": loss x a (log LAT)^b
     a: float = 0.2  # of the paper's loss
     b: float = 0.6
-    lr: float = 0.01  # of theta's Adam
+    lr: float = 0.0  # of theta's Adam; 0 = the paper's 0.01, more in shorter runs (Run.alpha_rate)
     weight_decay: float = 5e-4  # of theta
     tau: float = 5.0  # temperature of the Gumbel-softmax at the start
     tau_end: float = 0.087  # and at the end: 5 exp(-0.045 epoch) over the paper's 90 epochs, whatever their number here
@@ -40,7 +40,7 @@ def fbnet(run: Run, options: FBNet) -> Step:
     table, in microseconds: below 1 the logarithm would turn the loss into no number. The candidates at the end are the most
     likely architecture, then samples of theta; they must be retrained. BatchNorm keeps scale and shift.
     """
-    alpha = run.learn(options.lr, weight_decay=options.weight_decay)
+    alpha = run.learn(run.alpha_rate(options.lr, 0.01, options.every), weight_decay=options.weight_decay)
     fall = np.log(options.tau_end / options.tau)
 
     def paper(loss: Tensor, lat: Tensor, reference: float) -> Tensor:

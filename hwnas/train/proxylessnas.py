@@ -27,7 +27,7 @@ class Proxyless:
     lam: float = 0.1  # lambda of "linear"
     a: float = 0.2  # of "log"
     b: float = 0.3
-    lr: float = 1e-3  # of alpha's Adam, betas (0, 0.999)
+    lr: float = 0.0  # of alpha's Adam, betas (0, 0.999); 0 = the paper's 1e-3, more in shorter runs (Run.alpha_rate)
     warmup: float = 0.15  # share of the run in which only weights learn
     every: int = 5  # steps of the weights for each of alpha
 
@@ -46,7 +46,7 @@ def proxylessnas(run: Run, options: Proxyless) -> Step:
     them, drawn at random, so that a slot never runs more than two blocks; the paper has one gene a slot. Latency loss: "linear" as
     in the paper's eq. 6, "log" as in the released code, or the Lagrangian, which binds. The most likely network is retrained.
     """
-    alpha = run.learn(options.lr, (0.0, 0.999), init=1e-3)
+    alpha = run.learn(run.alpha_rate(options.lr, 1e-3, options.every), (0.0, 0.999), init=1e-3)
     space, seed = run.space, run.recipe.seed
 
     def paper(loss: Tensor, expected: Tensor, reference: float) -> Tensor:

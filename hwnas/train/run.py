@@ -19,6 +19,7 @@ from .recipe import Recipe
 
 Step = Callable[[Tensor, Tensor, int], dict[str, Any]]  # x (n, c, h, w), y (n,), number of the step -> what to record, floats
 
+TRAVEL = 6.0  # logits: how far Adam can move alpha in DARTS' 50 epochs
 _PATHS = 3  # stream of random numbers, beside those of hwnas.data.batches
 
 
@@ -92,6 +93,13 @@ class Run:
     def keep(self, **things: Stateful) -> None:
         """Adds to the checkpoint, by name, what the algorithm trains or updates beside the weights."""
         self.kept |= things
+
+    def alpha_rate(self, lr: float, paper: float, every: int = 1) -> float:
+        """lr, or if it is 0 the paper's, raised in runs shorter than the paper's so that alpha can move as far: 6 logits in all.
+
+        Adam moves a logit by about lr a step: DARTS takes 20,000 steps of 3e-4. In a hundred such steps alpha would stay noise.
+        """
+        return lr or min(max(paper, TRAVEL * every / self.steps), 0.1)
 
     def learn(
         self, lr: float, betas: tuple[float, float] = (0.9, 0.999), weight_decay: float = 0.0, init: float = 1e-3, all_genes: bool = False
