@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import look, measure, pipeline
+from . import health, look, measure, pipeline
 from .algorithms import algorithms
 from .console import console
 
@@ -31,6 +31,7 @@ app.command()(measure.profile)
 app.add_typer(look.lut, name="lut")
 app.command()(algorithms)
 app.command()(pipeline.train)
+app.command("health")(health.health_command)
 app.command()(pipeline.search)
 app.command()(pipeline.retrain)
 app.command()(pipeline.export)

@@ -58,8 +58,8 @@ def train(
 
     Killed, the same command goes on bit for bit where it was.
     """
-    recipe = {"epochs": epochs, **_settings(set)}
-    train = {"algorithm": algorithm, "share": not own, "recipe": recipe, "options": _settings(option)}
+    recipe = {"epochs": epochs, **settings_of(set)}
+    train = {"algorithm": algorithm, "share": not own, "recipe": recipe, "options": settings_of(option)}
     fields: dict[str, Any] = {"data": data, "space": space, "seed": seed, "train": train}
     if (out / "experiment.toml").exists():
         before = load_experiment(out / "experiment.toml")
@@ -120,7 +120,7 @@ def retrain(
 ) -> None:
     """Trains every winner alone; `hwnas export` then takes those weights."""
     opened = RunFolder.open(run, lut)
-    fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": _settings(set)}}
+    fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": settings_of(set)}}
     opened = RunFolder(run, Experiment.parse(fields, "hwnas retrain"), lut)
     for winner in _search(opened):
         own = opened.for_budget(winner.target.budget)
@@ -243,7 +243,7 @@ def _short(choices: dict[str, Any]) -> str:
     return " ".join(f"{choices[f'{s}_depth']}x{choices[f'{s}_width']}" for s in stages)
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
+def settings_of(pairs: list[str]) -> dict[str, Any]:
     """lr=0.1 mirror=true -> values, as TOML reads them."""
     found: dict[str, Any] = {}
     for pair in pairs:

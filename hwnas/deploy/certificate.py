@@ -31,7 +31,6 @@ def judge(target: Target, timing: Timing, counted: Mapping[str, float]) -> tuple
     return ("PASS" if all(k["keeps"] for k in kept.values()) else "FAIL"), kept
 
 
-def overshoot(target: Target, timing: Timing) -> float:
-    """By what factor the measured latency exceeds its budget: 1 or less when it is kept."""
-    ratios = [timing.upper_ms(0.5) / limit for name, limit in zip(target.metric_names, target.limits) if METRICS[name].measured]
-    return float(max(ratios, default=1.0))
+def share_used(kept: Mapping[str, Mapping[str, Any]]) -> float:
+    """Of what `judge` kept: the share of the fullest limit that is used, above 1 where one is broken."""
+    return float(max(k["value"] / k["budget"] for k in kept.values()))

@@ -3,6 +3,7 @@
 from .deliver import deliver
 from .derived import derived_winner
 from .experiment import Experiment, load_experiment
+from .health import health
 from .profile import profile_devices
 from .progress import Show, silent
 from .retrain import retrain_winner
@@ -18,6 +19,7 @@ __all__ = [
     "Winner",
     "deliver",
     "derived_winner",
+    "health",
     "load_experiment",
     "load_supernet",
     "profile_devices",

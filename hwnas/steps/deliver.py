@@ -13,11 +13,9 @@ from torch import nn
 
 from ..cost import CostModel
 from ..data import to_float
-from ..deploy import RULES, Timing, judge, time_file, write_files
-from ..deploy.certificate import FORMAT, overshoot
+from ..deploy import RULES
+from ..deploy.certificate import FORMAT
 from ..device import Device, find_device
-from ..errors import HwnasError
-from ..lower import lower
 from ..measure import Worker
 from ..profiler import load_profiler
 from ..score import InheritedScorer
@@ -26,86 +24,68 @@ from ..train import split_accuracy
 from .progress import Show, silent
 from .retrain import retrain_winner
 from .run_folder import RunFolder, read_stamped, stamp, write_json
-from .search import Winner, search_target
-
-MAX_ROUNDS = 3
+from .search import Winner
+from .settle import MAX_ROUNDS, own_file, prove, search_again, settle
 
 
 def deliver(
     run: RunFolder, net: Supernet, model: CostModel, winner: Winner, scorer: InheritedScorer, show: Show = silent
 ) -> dict[str, Any]:
-    """Writes the winner's files, times the device's own on the device, and returns what certificate.json says.
+    """Settles on an architecture, trains it further if asked for, writes its files, and returns what certificate.json says.
 
-    When it fails, the margin grows by the observed error and the search goes on, with search-validation accuracy only;
-    every round stands in the certificate. The test split is read once, for the file that is final.
+    Every round stands in the certificate; should the final file fail where its architecture had passed, the search goes on
+    from there, with search-validation accuracy only. The test split is read once, for the file that is final.
     """
     experiment, budget = run.experiment, winner.target.budget
     folder, rules = run.of_budget(budget), RULES[experiment.rules]
     device = find_device(budget.device, run.lut)
-    suffix = load_profiler(device.runtime).suffix
     trained = [run.supernet.name, experiment.seed, run.retraining.model_dump()]
     mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, trained)
     if done := read_stamped(folder / "certificate.json", mark):
         return done
 
-    rounds, tighter = [], 1.0
-    for attempt in range(MAX_ROUNDS):
+    winner, rounds = settle(run, model, winner, scorer, show)
+    for left in reversed(range(MAX_ROUNDS)):
         module = _module(run, net, winner, scorer, show)
-        size = run.space.input_size(winner.z)
-        shape = (device.batch, run.data.shape[0], *size)
-        files = write_files(module, shape, folder, tuple(dict.fromkeys((".onnx", ".tflite", suffix))))
-        program = lower(module, shape)
-        counted = {
-            "file_bytes": files[suffix].stat().st_size,
-            "memory_bytes": program.peak_bytes,
-            "macs": program.macs,
-            "params": program.params,
-        }
-        with show(f"certify {budget.device} {budget.name}") as advance:
-            advance(attempt, MAX_ROUNDS, f"round {attempt + 1}: {rules.samples}+ inferences in {rules.processes} processes")
-            timing = time_file(device, files[suffix], rules)
-        verdict, kept = judge(winner.target, timing, counted)
-        rounds.append(_round(run, winner, timing, verdict, kept))
-        if verdict == "PASS" or attempt == MAX_ROUNDS - 1:
+        proof, files = prove(run, winner, module, folder, show, "the final file", (".onnx", ".tflite"))
+        rounds.add(run, winner, proof, "final file")
+        if proof.verdict != "FAIL" or not left:
             break
-        if verdict == "FAIL":
-            tighter /= max(overshoot(winner.target, timing), 1.0) * 1.005
-            try:
-                winner = search_target(run, model, winner.target, scorer, tighter, attempt + 1, show)
-            except HwnasError as error:  # nothing is left below the tighter limit
-                rounds[-1]["ended"] = str(error)
-                break
+        if (following := search_again(run, model, winner, proof, scorer, rounds, show)) is None:
+            break
+        winner = following
 
+    file, size = own_file(device, files), run.space.input_size(winner.z)
     write_json(folder / "architecture.json", _architecture(run, winner.z))
     certificate = {
         "format": FORMAT,
         "stamp": mark,
-        "verdict": verdict,
+        "verdict": proof.verdict,
         "device": device.name,
-        "fingerprint": timing.fingerprint,
-        "conditions": timing.conditions,
+        "fingerprint": proof.timing.fingerprint,
+        "conditions": proof.timing.conditions,
         "budget": {"name": budget.name, **dict(zip(winner.target.fields, map(float, winner.target.limits)))},
-        "limits": kept,
+        "limits": proof.kept,
         "predicted": {"latency_ms": winner.predicted["latency_ms"], "upper_ms": winner.upper["latency_ms"]},
-        "measured": timing.to_dict(),
-        "counted": counted,
+        "measured": proof.timing.to_dict(),
+        "counted": proof.counted,
         "rules": {"name": experiment.rules, "samples": rules.samples, "processes": rules.processes, "total_s": rules.total_s},
-        "rounds": rounds,
+        "rounds": rounds.said,
         "accuracy": {
             "search_validation_inherited": winner.accuracy,
             "search_validation_random_search": winner.random_accuracy,
             "search_validation": split_accuracy(module, run.data.valid, size),
-            **_tested(run, module, size, files[suffix], device),
+            **_tested(run, module, size, file, device),
         },
         "retrained": run.retraining.model_dump() if run.retraining.epochs else None,
         "input": {
-            "shape": list(shape),
-            "layout": "NHWC" if suffix == ".tflite" else "NCHW",
+            "shape": list(proof.shape),
+            "layout": "NHWC" if file.suffix == ".tflite" else "NCHW",
             "range": [0, 1],
             "resize": "bilinear, antialiased",
         },
         "files": {p.name: {"sha256": sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size} for p in files.values()},
-        "certified_file": files[suffix].name,
+        "certified_file": file.name,
         "host": platform.platform(),
     }
     write_json(folder / "certificate.json", certificate)
@@ -134,18 +114,6 @@ def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], file: Path
             "max_abs_error": float(np.abs(got - expected).max()),
             "top1_agreement": float((got.argmax(1) == expected.argmax(1)).mean()),
         },
-    }
-
-
-def _round(run: RunFolder, winner: Winner, timing: Timing, verdict: str, kept: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "verdict": verdict,
-        "choices": run.space.decode(winner.z),
-        "search_validation_accuracy": winner.accuracy,
-        "predicted_ms": winner.predicted["latency_ms"],
-        "upper_ms": winner.upper["latency_ms"],
-        "measured_ms": timing.percentile_ms(0.5),
-        "limits": kept,
     }
 
 

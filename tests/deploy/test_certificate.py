@@ -9,7 +9,7 @@ from tiny_spaces import chain_space
 from hwnas.budget import Budget
 from hwnas.cost import CostModel
 from hwnas.deploy import RULES, Timing, judge
-from hwnas.deploy.certificate import overshoot
+from hwnas.deploy.certificate import share_used
 from hwnas.sample import Sample
 from hwnas.search import Target
 
@@ -99,6 +99,10 @@ def test_counted_limits():
         assert verdict(text, fast, kept, preempted=1000)[0] == "INCONCLUSIVE"
 
 
-def test_overshoot():
-    assert overshoot(target("latency=2ms,memory=100%"), timing(np.full(1200, 2.5))) == pytest.approx(1.25)
-    assert overshoot(target("memory=100%"), timing(np.full(1200, 2.5))) == 1
+def test_share_used_is_that_of_the_fullest_limit():
+    half = target("memory=100%").limits[0] / 2
+    _, kept = verdict("latency=2ms,memory=100%", np.full(1200, 1.8), {**COUNTED, "memory_bytes": half})
+    assert share_used(kept) == pytest.approx(0.9)
+    _, kept = verdict("latency=2ms,memory=100%", np.full(1200, 0.2), {**COUNTED, "memory_bytes": half})
+    assert share_used(kept) == pytest.approx(0.5)
+    assert share_used(verdict("latency=2ms", np.full(1200, 2.5))[1]) == pytest.approx(1.25)

@@ -1,0 +1,148 @@
+"""Settle on an architecture whose file keeps its budget on the device, and uses it, before anything is trained further."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from ..cost import CostModel
+from ..deploy import RULES, Timing, judge, time_file, write_files
+from ..deploy.certificate import share_used
+from ..device import Device, find_device
+from ..errors import HwnasError
+from ..lower import lower
+from ..profiler import load_profiler
+from ..score import InheritedScorer
+from .progress import Show, silent
+from .run_folder import RunFolder
+from .search import Winner, search_target
+
+MAX_ROUNDS = 3
+WELL_USED = 0.93  # of the fullest limit; below it the search goes on with looser ones
+AIM = 0.97  # of a measured limit: where the next round is sent. The machine's speed wanders
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One file timed on its device, held against the budget."""
+
+    shape: tuple[int, ...]  # NCHW, of its input
+    timing: Timing
+    counted: dict[str, float]  # file_bytes, memory_bytes, macs, params
+    verdict: str
+    kept: dict[str, Any]  # field -> budget, value, keeps
+
+    @property
+    def used(self) -> float:
+        """Share of the fullest limit that is used: above 1 it is broken."""
+        return share_used(self.kept)
+
+
+@dataclass
+class Rounds:
+    """What was tried for one budget: each round in words of the certificate, and the best that kept it."""
+
+    said: list[dict[str, Any]] = field(default_factory=list)
+    tighter: float = 1.0  # factor on measured limits for the next search
+    kept: Winner | None = None
+
+    def add(self, run: RunFolder, winner: Winner, proof: Proof, of: str = "inherited weights") -> None:
+        self.said.append({"of": of, **_words(run, winner, proof, self.tighter)})
+        if proof.verdict == "PASS" and (self.kept is None or winner.accuracy >= self.kept.accuracy):
+            self.kept = winner
+
+    def aim(self, proof: Proof) -> float:
+        """The factor under which a file measured like this one would just keep its measured limits."""
+        measured = [proof.kept[f]["value"] / proof.kept[f]["budget"] for f in proof.kept if f not in proof.counted]
+        return self.tighter * AIM / max(measured) if measured else self.tighter
+
+
+def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: InheritedScorer, show: Show = silent) -> tuple[Winner, Rounds]:
+    """Times winners with inherited weights (weights do not change the time) until one passes and uses its budget well.
+
+    When it fails, the margin grows by the observed error and the search goes on; when it passes with room to spare, the
+    limits loosen as much. At most MAX_ROUNDS; of those that passed, the most accurate on the search-validation split.
+    """
+    rounds = Rounds()
+    while True:
+        with TemporaryDirectory(prefix="hwnas-") as folder:
+            proof = prove(run, winner, scorer.network(winner.z).eval(), Path(folder), show, f"round {len(rounds.said) + 1}")[0]
+        rounds.add(run, winner, proof)
+        enough = 0.0 if run.traits.learns else WELL_USED  # a search would trade a learned architecture for one that was never learned
+        if proof.verdict == "INCONCLUSIVE" or len(rounds.said) == MAX_ROUNDS or enough <= proof.used <= 1:
+            break
+        if (following := search_again(run, model, winner, proof, scorer, rounds, show)) is None:
+            break
+        winner = following
+    return rounds.kept or winner, rounds
+
+
+def search_again(
+    run: RunFolder, model: CostModel, winner: Winner, proof: Proof, scorer: InheritedScorer, rounds: Rounds, show: Show
+) -> Winner | None:
+    """The winner under limits moved by what was measured; None when that is no other one, and why stands in the rounds."""
+    before, rounds.tighter = rounds.tighter, rounds.aim(proof)
+    if rounds.tighter == before:
+        rounds.said[-1]["ended"] = "no measured limit to move"
+        return None
+    try:
+        found = search_target(run, model, winner.target, scorer, rounds.tighter, len(rounds.said), show)
+    except HwnasError as error:  # nothing is left below the tighter limit
+        rounds.said[-1]["ended"] = str(error)
+        return None
+    if np.array_equal(found.z, winner.z):
+        rounds.said[-1]["ended"] = "the same architecture again"
+        return None
+    return found
+
+
+def prove(
+    run: RunFolder, winner: Winner, module: nn.Module, folder: Path, show: Show, title: str, also: tuple[str, ...] = ()
+) -> tuple[Proof, dict[str, Path]]:
+    """Writes the device's own file (and those of the suffixes `also`) into folder, times it there, and judges it."""
+    budget, rules = winner.target.budget, RULES[run.experiment.rules]
+    device = find_device(budget.device, run.lut)
+    suffix = load_profiler(device.runtime).suffix
+    shape = (device.batch, run.data.shape[0], *run.space.input_size(winner.z))
+    files = write_files(module, shape, folder, tuple(dict.fromkeys((*also, suffix))))
+    counted = _counted(module, shape, files[suffix])
+    with show(f"certify {budget.device} {budget.name}") as advance:
+        advance(0, 1, f"{title}: {rules.samples}+ inferences in {rules.processes} processes")
+        timing = time_file(device, files[suffix], rules)
+    verdict, kept = judge(winner.target, timing, counted)
+    return Proof(shape, timing, counted, verdict, kept), files
+
+
+def own_file(device: Device, files: Mapping[str, Path]) -> Path:
+    """The one of the files that runs on the device."""
+    return files[load_profiler(device.runtime).suffix]
+
+
+def _counted(module: nn.Module, shape: tuple[int, ...], file: Path) -> dict[str, float]:
+    program = lower(module, shape)
+    return {
+        "file_bytes": file.stat().st_size,
+        "memory_bytes": program.peak_bytes,
+        "macs": program.macs,
+        "params": program.params,
+    }
+
+
+def _words(run: RunFolder, winner: Winner, proof: Proof, tighter: float) -> dict[str, Any]:
+    return {
+        "verdict": proof.verdict,
+        "choices": run.space.decode(winner.z),
+        "search_validation_accuracy": winner.accuracy,
+        "predicted_ms": winner.predicted["latency_ms"],
+        "upper_ms": winner.upper["latency_ms"],
+        "measured_ms": proof.timing.percentile_ms(0.5),
+        "searched_with_limits_times": round(tighter, 6),
+        "used": round(proof.used, 4),
+        "limits": proof.kept,
+    }
