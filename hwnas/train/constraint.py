@@ -21,6 +21,8 @@ from ..space import Codes
 from .alpha import Alpha
 
 Paper = Callable[[Tensor, Tensor, float], Tensor]  # loss, LAT, reference -> loss
+TRAVEL = 6.0  # how far logits, and lambda for each unit of overrun, can move in the shortest run
+RATE = 0.02  # of the dual ascent
 TRIES = 4096  # context settings looked at, and random architectures in a repair
 
 
@@ -34,7 +36,7 @@ class Constraint:
     Raises HwnasError, naming the nearest budget that can be kept, if no architecture keeps this one.
     """
 
-    def __init__(self, model: CostModel, target: Target, rate: float = 0.02):
+    def __init__(self, model: CostModel, target: Target, rate: float = RATE):
         self.model, self.target, self.rate = model, target, rate
         self.feasible = Feasible(model, target, fill=0.0)
         self.feasible.sample(1, np.random.default_rng(0))
@@ -97,6 +99,10 @@ class Constraint:
             name = next(m.name for m in METRICS.values() if m.field == field)
             found |= {f"{name}_used": float(used)} | ({f"lambda_{name}": float(multiplier)} if self.binds else {})
         return found
+
+    def hurry(self, updates: float) -> None:
+        """In a run of few updates lambda rises faster, so that it can reach 6 times how far the cost is over the budget."""
+        self.rate = max(self.rate, min(TRAVEL / updates, 1.0))
 
     # ---- codes -----------------------------------------------------------------------------------------------------------
 

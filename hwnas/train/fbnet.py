@@ -40,7 +40,7 @@ def fbnet(run: Run, options: FBNet) -> Step:
     table, in microseconds: below 1 the logarithm would turn the loss into no number. The candidates at the end are the most
     likely architecture, then samples of theta; they must be retrained. BatchNorm keeps scale and shift.
     """
-    alpha = run.learn(run.alpha_rate(options.lr, 0.01, options.every), weight_decay=options.weight_decay)
+    alpha = run.learn(run.alpha_rate(options.lr, 0.01, options.every), weight_decay=options.weight_decay, every=options.every)
     fall = np.log(options.tau_end / options.tau)
 
     def paper(loss: Tensor, lat: Tensor, reference: float) -> Tensor:

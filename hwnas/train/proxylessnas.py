@@ -46,7 +46,7 @@ def proxylessnas(run: Run, options: Proxyless) -> Step:
     them, drawn at random, so that a slot never runs more than two blocks; the paper has one gene a slot. Latency loss: "linear" as
     in the paper's eq. 6, "log" as in the released code, or the Lagrangian, which binds. The most likely network is retrained.
     """
-    alpha = run.learn(run.alpha_rate(options.lr, 1e-3, options.every), (0.0, 0.999), init=1e-3)
+    alpha = run.learn(run.alpha_rate(options.lr, 1e-3, options.every), (0.0, 0.999), every=options.every)
     space, seed = run.space, run.recipe.seed
 
     def paper(loss: Tensor, expected: Tensor, reference: float) -> Tensor:

@@ -14,12 +14,11 @@ from torch.nn import functional as F
 from ..errors import HwnasError
 from ..space import Codes, Space
 from .alpha import Alpha
-from .constraint import Constraint
+from .constraint import TRAVEL, Constraint
 from .recipe import Recipe
 
 Step = Callable[[Tensor, Tensor, int], dict[str, Any]]  # x (n, c, h, w), y (n,), number of the step -> what to record, floats
 
-TRAVEL = 6.0  # logits: how far Adam can move alpha in DARTS' 50 epochs
 _PATHS = 3  # stream of random numbers, beside those of hwnas.data.batches
 
 
@@ -102,11 +101,18 @@ class Run:
         return lr or min(max(paper, TRAVEL * every / self.steps), 0.1)
 
     def learn(
-        self, lr: float, betas: tuple[float, float] = (0.9, 0.999), weight_decay: float = 0.0, init: float = 1e-3, all_genes: bool = False
+        self,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        init: float = 1e-3,
+        all_genes: bool = False,
+        every: int = 1,
     ) -> Alpha:
         """Architecture parameters with an Adam of their own, both in the checkpoint; `derive` becomes the most likely architecture.
 
-        all_genes: also those that cannot be mixed, for algorithms that sample. Raises HwnasError where nothing can be learned.
+        all_genes: also those that cannot be mixed, for algorithms that sample. every: steps of the weights for each of alpha's.
+        Raises HwnasError where nothing can be learned.
         """
         held = self.constraint.around() if self.constraint else self.space.largest()
         genes = [g for g in self.space.genes if len(g.values) > 1] if all_genes else None
@@ -118,6 +124,7 @@ class Run:
         self.alpha_optimizer = torch.optim.Adam(alpha.parameters(), lr=lr, betas=betas, weight_decay=weight_decay)
         self.keep(alpha=alpha, alpha_optimizer=self.alpha_optimizer)
         if self.constraint is not None:
+            self.constraint.hurry(self.steps / every)
             self.keep(constraint=self.constraint)
         self.alpha = alpha
         self.derive = lambda: alpha.code()[None]

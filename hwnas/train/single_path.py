@@ -19,7 +19,7 @@ class SinglePath:
 
     constraint: str = "lagrangian"  # what a budget adds: "lagrangian" (it binds), or "paper": lambda log R
     lam: float = 0.02  # lambda of the paper's loss
-    lr: float = 0.01  # of the thresholds' Adam
+    lr: float = 0.0  # of the thresholds' Adam; 0 = 0.01, more in short runs (Run.alpha_rate)
     warmup: float = 0.1  # share of the run in which thresholds are frozen, with everything on
 
     def __post_init__(self) -> None:
@@ -40,9 +40,10 @@ def single_path(run: Run, options: SinglePath) -> Step:
     kernel = Superkernel(run.net, held)  # type: ignore[arg-type]
     if not kernel.genes:
         raise HwnasError(f"space {run.space.name!r}: no gene whose options slice one weight: single-path needs nested kernels or channels")
-    adam = torch.optim.Adam(kernel.parameters(), lr=options.lr)
+    adam = torch.optim.Adam(kernel.parameters(), lr=run.alpha_rate(options.lr, 0.01))
     run.keep(superkernel=kernel, thresholds_optimizer=adam)
     if run.constraint:
+        run.constraint.hurry(run.steps)
         run.keep(constraint=run.constraint)
     run.derive = lambda: kernel.code(kernel.switches())[None]
 

@@ -317,12 +317,13 @@ def test_proxyless_losses_by_hand() -> None:
         run = make_run(space, Recipe(), held)
         step = step_of(run, proxylessnas, constraint=kind, warmup=0.0, every=1, lr=0.0)
         e, ref = held.cost(run.alpha.weights())  # type: ignore[union-attr]
+        by_hand = 1e3 * 1.05 * held.model.expected("latency_ms", run.alpha.weights()).item()  # type: ignore[union-attr]
         values: list[tuple[Tensor, Tensor]] = []
         held.price = _spied(held.price, values)  # type: ignore[method-assign]
         step(*a_batch(), 0)
         ((ce, priced),) = values
         assert float(priced) == pytest.approx(formula(float(ce), float(e), ref), rel=1e-5)
-        assert float(e) == pytest.approx(1e3 * 1.05 * float(held.model.expected("latency_ms", run.alpha.weights())), rel=1e-5)  # type: ignore[union-attr]
+        assert float(e) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_unsampled_probabilities_stay_as_they_were() -> None:
@@ -507,6 +508,28 @@ def test_a_budget_that_nothing_keeps_or_no_gradient_can_see_is_refused_before_tr
         constraint(space, "memory=100%")
     both = constraint(space, "latency=100%,memory=100%")
     assert both.fields == ("latency_ms",) and both.target.fields == ("latency_ms", "memory_bytes")
+
+
+def test_alpha_that_is_no_longer_finite_is_not_saved(tmp_path: Path) -> None:
+    def poisoned(run: Run) -> object:
+        step = step_of(run, gdas)
+
+        def spoil(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
+            record = step(x, y, number)
+            if number == 2:
+                with torch.no_grad():
+                    run.alpha.logits[0].fill_(float("nan"))  # type: ignore[union-attr]
+            return record
+
+        return spoil
+
+    poisoned.traits = traits_of(gdas)  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    with pytest.raises(
+        HwnasError, match=r"alpha.logits.0 is no longer finite after step 3.*algorithm's lr.*last good checkpoint is .*00000002"
+    ):
+        train(poisoned, Supernet(layers_space()), layers_space(), DATA, Recipe(epochs=2, batch=32, threads=1), tmp_path, checkpoint_s=0)  # type: ignore[arg-type]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["00000002"]
 
 
 def test_options_are_checked() -> None:
