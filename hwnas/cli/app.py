@@ -12,6 +12,7 @@ from rich.markup import escape
 from .. import __version__
 from ..errors import HwnasError
 from . import device, health, look, measure, pipeline
+from .algorithms import algorithms
 from .console import console
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command()(look.devices)
 app.add_typer(device.device, name="device")
 app.command()(measure.profile)
 app.add_typer(look.lut, name="lut")
+app.command()(algorithms)
 app.command()(pipeline.train)
 app.command("health")(health.health_command)
 app.command()(pipeline.search)

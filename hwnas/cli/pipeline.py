@@ -15,6 +15,7 @@ from ..steps import (
     Experiment,
     RunFolder,
     deliver,
+    derived_winner,
     load_experiment,
     load_supernet,
     profile_devices,
@@ -24,6 +25,7 @@ from ..steps import (
     train_supernet,
 )
 from ..steps.search import Winner, make_scorer, resolve
+from ..train import Recipe
 from .console import JSON, LUT, bar, console, show_json, show_table
 
 RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
@@ -33,6 +35,7 @@ BUDGET_HELP = (
     "1ms|2ms gives a winner for each; 30% is a share of the reachable range. Repeat for more devices."
 )
 BUDGET = typer.Option([], "--budget", "-b", help=BUDGET_HELP)
+TRAIN_BUDGET = typer.Option([], "--budget", "-b", help=f"What an architecture is learned for. {BUDGET_HELP}")
 OUT = typer.Option(..., "--out", help="Folder of the run, e.g. runs/x.")
 OUT_OR_DEFAULT = typer.Option(None, "--out", help="Folder of the run; default runs/NAME.", show_default=False)
 SET = typer.Option([], "--set", help="A field of the training recipe: lr=0.1, batch=128, ...")
@@ -42,24 +45,41 @@ def train(
     space: str = typer.Option(..., "--space", help="Name, name(key=value, ...), or file.py:function."),
     data: str = typer.Option(..., "--data", help="digits, fashion-mnist, cifar10, a folder, a .npz, or file.py:function."),
     out: Path = OUT,
-    algorithm: str = typer.Option("sandwich", "--algorithm", help="spos, sandwich, or file.py:function."),
+    algorithm: str = typer.Option("sandwich", "--algorithm", help="A name that `hwnas algorithms` lists, or file.py:function."),
+    device: str = typer.Option("", "--device", help="The device of budgets that name none. For algorithms that learn an architecture."),
+    budget: list[str] = TRAIN_BUDGET,
+    option: list[str] = typer.Option([], "--option", help="An option of the algorithm: `hwnas algorithms NAME` lists them."),
     epochs: int = typer.Option(10, "--epochs"),
     own: bool = typer.Option(False, "--own-weights", help="Weights of its own for each option, not slices of shared ones."),
     set: list[str] = SET,
     seed: int = typer.Option(0, "--seed"),
     lut: Path = LUT,
 ) -> None:
-    """Trains one supernet for all devices. Killed, the same command goes on bit for bit where it was."""
+    """Trains a supernet: one for all devices, or, where the algorithm learns an architecture, one for each budget.
+
+    Killed, the same command goes on bit for bit where it was.
+    """
     recipe = {"epochs": epochs, **settings_of(set)}
-    fields = {"data": data, "space": space, "seed": seed, "train": {"algorithm": algorithm, "share": not own, "recipe": recipe}}
+    train = {"algorithm": algorithm, "share": not own, "recipe": recipe, "options": settings_of(option)}
+    fields: dict[str, Any] = {"data": data, "space": space, "seed": seed, "train": train}
     if (out / "experiment.toml").exists():
         before = load_experiment(out / "experiment.toml")
         fields |= before.model_dump(include={"budgets", "rules", "profile", "search", "retrain"})
+    if budget:
+        fields["budgets"] = [b if ":" in b or not device else f"{device}:{b}" for b in budget]
+    elif device:
+        raise HwnasError(f"--device {device}: give its budget, too: --budget latency=2ms")
     run = RunFolder(out, Experiment.parse(fields, "hwnas train"), lut)
     _say(f"{run.space.spec}: {run.space.architectures:.3g} architectures; {run.data.name}: {len(run.data.train):,} images to train on")
+    _announce(run)
     run.save()
-    train_supernet(run, bar)
-    _say(f"trained: {run.supernet}. Next: hwnas search {out} --budget DEVICE:latency=2ms")
+    for result in train_supernet(run, bar):
+        if result.stopped:
+            _say(f"ended early: {result.stopped}")
+        if result.derived is not None:
+            _say(f"derived: {_short(result.derived.choices)}: {result.derived.note}: {result.folder}/derived.json")
+    budgets = "" if run.experiment.budgets else " --budget DEVICE:latency=2ms"
+    _say(f"trained: {run.path / 'supernet'}. Next: hwnas search {out}{budgets}")
 
 
 def search(
@@ -104,9 +124,9 @@ def retrain(
     opened = RunFolder.open(run, lut)
     fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": settings_of(set)}}
     opened = RunFolder(run, Experiment.parse(fields, "hwnas retrain"), lut)
-    net = load_supernet(opened)
     for winner in _search(opened):
-        retrain_winner(opened, net, winner, bar)
+        own = opened.for_budget(winner.target.budget)
+        retrain_winner(own, load_supernet(own), winner, bar)
     _say(f"Next: hwnas export {run}")
 
 
@@ -137,8 +157,23 @@ def run(
     opened.save()
     for name, (quietness, calibration) in profile_devices(opened, bar).items():
         _say(f"{name}: {quietness}; left-out networks: mean error {calibration.held_out.mape:.1%}, bound + {calibration.margin:.1%}")
+    _announce(opened)
     train_supernet(opened, bar)
     _finish(opened, json)
+
+
+def _announce(run: RunFolder) -> None:
+    """What is about to be trained, and for whom, before it starts."""
+    traits, budgets, recipe = run.traits, run.experiment.parsed_budgets(), Recipe.parse(run.experiment.train.recipe)
+    if not traits.learns:
+        return
+    if not budgets:
+        _say("no budget: an architecture is learned for accuracy alone; --device onnx-cpu --budget latency=1ms learns one for a device")
+        return
+    n, name = len(budgets), run.experiment.train.algorithm
+    counted = f"{n} budgets mean {n} supernets" if n > 1 else "1 budget means 1 supernet"
+    say = f"{name} learns an architecture for one target: {counted}, {n * recipe.epochs:,} epochs in all (an epoch: {traits.epoch})"
+    _say(say + ("" if traits.one_stage else f"; and each winner is retrained, {run.retraining.epochs} epochs"))
 
 
 def _search(run: RunFolder, force: bool = False) -> list[Winner]:
@@ -154,6 +189,9 @@ def _search(run: RunFolder, force: bool = False) -> list[Winner]:
             _say(f"{target.budget.device}: latencies are an ESTIMATE from a datasheet: nothing was measured")
         if model.predicted:
             _say(f"{target.budget.device}: {len(model.predicted)} of {len(run.space.blocks)} blocks predicted, not measured")
+    if run.traits.learns:
+        run.save()
+        return [derived_winner(run.for_budget(target.budget), model, target) for model, target in resolved]
     scorer = make_scorer(run, load_supernet(run))
     run.save()
     return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
@@ -161,11 +199,11 @@ def _search(run: RunFolder, force: bool = False) -> list[Winner]:
 
 def _finish(run: RunFolder, json: bool) -> None:
     """Search (if need be), export, certify, and the table."""
-    winners, net = _search(run), load_supernet(run)
-    scorer = make_scorer(run, net)
-    for winner in winners:
-        model, _ = resolve(run, winner.target.budget)
-        deliver(run, net, model, winner, scorer, bar)
+    for winner in _search(run):
+        own = run.for_budget(winner.target.budget)
+        net = load_supernet(own)
+        model, _ = resolve(own, winner.target.budget)
+        deliver(own, net, model, winner, make_scorer(own, net), bar)
     summary = summarize(run)
     if json:
         show_json(summary)

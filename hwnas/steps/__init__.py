@@ -1,6 +1,7 @@
 """The steps from an experiment to certified files. Each works from files, can be resumed, and is a command of its own."""
 
 from .deliver import deliver
+from .derived import derived_winner
 from .experiment import Experiment, load_experiment
 from .health import health
 from .profile import profile_devices
@@ -17,6 +18,7 @@ __all__ = [
     "Show",
     "Winner",
     "deliver",
+    "derived_winner",
     "health",
     "load_experiment",
     "load_supernet",

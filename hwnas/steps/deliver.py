@@ -39,7 +39,7 @@ def deliver(
     experiment, budget = run.experiment, winner.target.budget
     folder, rules = run.of_budget(budget), RULES[experiment.rules]
     device = find_device(budget.device, run.lut)
-    trained = [run.supernet.name, experiment.seed, experiment.retrain.model_dump()]
+    trained = [run.supernet.name, experiment.seed, run.retraining.model_dump()]
     mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, trained)
     if done := read_stamped(folder / "certificate.json", mark):
         return done
@@ -78,7 +78,7 @@ def deliver(
             "search_validation": split_accuracy(module, run.data.valid, size),
             **_tested(run, module, size, file, device),
         },
-        "retrained": experiment.retrain.model_dump() if experiment.retrain.epochs else None,
+        "retrained": run.retraining.model_dump() if run.retraining.epochs else None,
         "input": {
             "shape": list(proof.shape),
             "layout": "NHWC" if file.suffix == ".tflite" else "NCHW",
@@ -94,7 +94,7 @@ def deliver(
 
 
 def _module(run: RunFolder, net: Supernet, winner: Winner, scorer: InheritedScorer, show: Show) -> nn.Module:
-    if run.experiment.retrain.epochs:
+    if run.retraining.epochs:
         return retrain_winner(run, net, winner, show)
     return scorer.network(winner.z).eval()
 

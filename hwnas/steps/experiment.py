@@ -36,11 +36,12 @@ class ProfileSettings(_Section):
 
 
 class TrainSettings(_Section):
-    """How the supernet is trained. recipe: fields of hwnas.train.Recipe."""
+    """How the supernet is trained. recipe: fields of hwnas.train.Recipe; options: those of the algorithm (`hwnas algorithms`)."""
 
     algorithm: str = "sandwich"  # name, or file.py:function
-    share: bool = True  # whether all options of a slot slice one set of weights
+    share: bool = True  # whether all options of a slot slice one set of weights; an algorithm that needs one way takes that
     recipe: dict[str, Any] = {}
+    options: dict[str, Any] = {}
 
 
 class SearchSettings(_Section):

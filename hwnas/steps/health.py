@@ -37,6 +37,8 @@ def health(
     cannot help. ceiling: so many of them are trained a second time, with another seed: no ranking can agree better than
     two trainings do. Accuracies are those of the search-validation split. Writes health-<stamp>.json in the run.
     """
+    if run.traits.learns and (budgets := run.experiment.parsed_budgets()):
+        run = run.for_budget(budgets[0])  # such a run has a supernet for each budget
     net, space = load_supernet(run), run.space
     Z = _draw(space, networks, quintile, run.experiment.seed)
     settings = {"seed": run.experiment.seed, **run.experiment.retrain.recipe, **(recipe or {}), "epochs": epochs}

@@ -12,8 +12,8 @@ from .search import Winner
 
 
 def retrain_winner(run: RunFolder, net: Supernet, winner: Winner, show: Show = silent) -> nn.Module:
-    """The winner as a plain module, trained by the experiment's [retrain]; resumed, or only loaded when done."""
-    settings = run.experiment.retrain
+    """The winner as a plain module, trained as `run.retraining` says; resumed, or only loaded when done."""
+    settings = run.retraining
     recipe = Recipe.parse({"seed": run.experiment.seed, **settings.recipe, "epochs": settings.epochs})
     budget = winner.target.budget
     mark = stamp(run.supernet.name, winner.z.tolist(), settings.model_dump(), run.experiment.seed)

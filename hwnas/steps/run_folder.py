@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -14,9 +14,11 @@ from ..budget import Budget
 from ..data import Dataset, load_data
 from ..errors import HwnasError
 from ..files import write_atomic
+from ..plugins import ALGORITHMS, load
 from ..space import Space
 from ..spaces import load_space
-from .experiment import Experiment, load_experiment
+from ..train import Algorithm, Recipe, Traits, traits_of
+from .experiment import Experiment, RetrainSettings, load_experiment
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,8 @@ class RunFolder:
     """`runs/x` and the experiment that it belongs to:
 
     experiment.toml                     what was asked for
-    supernet/<stamp>/                   checkpoints and curves; another recipe trains beside it, not over it
+    supernet/<stamp>/                   checkpoints and curves; another recipe trains beside it, not over it. An algorithm that
+                                        learns an architecture has one such folder for each budget, with derived.json in it
     scores.jsonl                        every architecture that was scored
     devices/NAME[/BUDGET]/              search.json, model files, architecture.json, certificate.json
     summary.json
@@ -33,6 +36,7 @@ class RunFolder:
     path: Path
     experiment: Experiment
     lut: Path
+    target: Budget | None = None  # the one that the supernet is trained for, where it is trained for one: see `for_budget`
 
     def save(self) -> None:
         """Makes this experiment the folder's own. Done when it is known to be sound, so that a mistake overwrites nothing."""
@@ -55,10 +59,45 @@ class RunFolder:
         channels, height, _ = self.data.shape
         return load_space(self.experiment.space, {"channels": channels, "size": height, "classes": len(self.data.classes)})
 
+    @cached_property
+    def algorithm(self) -> Algorithm:
+        found: Algorithm = load(ALGORITHMS, self.experiment.train.algorithm)
+        return found
+
+    @property
+    def traits(self) -> Traits:
+        return traits_of(self.algorithm)
+
+    @property
+    def share(self) -> bool:
+        """Whether options slice one set of weights: as the algorithm needs it, else as the experiment says."""
+        wanted = self.traits.share
+        return self.experiment.train.share if wanted is None else wanted
+
+    @property
+    def retraining(self) -> RetrainSettings:
+        """The experiment's [retrain]; where a winner cannot keep its supernet's weights and none was asked for, from scratch."""
+        asked, train = self.experiment.retrain, self.experiment.train
+        if asked.epochs or self.traits.one_stage:
+            return asked
+        recipe = Recipe.parse(train.recipe)
+        return RetrainSettings(epochs=recipe.epochs, inherit=False, recipe={**train.recipe, **asked.recipe})
+
+    def for_budget(self, budget: Budget) -> RunFolder:
+        """This run as seen by one budget: the same, but for the supernet of an algorithm that learns one architecture."""
+        if not self.traits.learns:
+            return self
+        own = replace(self, target=budget)
+        own.__dict__.update({k: self.__dict__[k] for k in ("data", "space") if k in self.__dict__})  # read once
+        return own
+
     @property
     def supernet(self) -> Path:
         e = self.experiment
-        return self.path / "supernet" / stamp(self.space.hash, e.data, e.seed, e.train.model_dump())
+        parts: list[object] = [self.space.hash, e.data, e.seed, e.train.model_dump()]
+        if self.target is not None:
+            parts += [self.target.device, self.target.text]
+        return self.path / "supernet" / stamp(*parts)
 
     def of_budget(self, budget: Budget) -> Path:
         """devices/NAME, or devices/NAME/BUDGET where the device has several."""

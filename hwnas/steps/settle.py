@@ -74,7 +74,8 @@ def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: InheritedSc
         with TemporaryDirectory(prefix="hwnas-") as folder:
             proof = prove(run, winner, scorer.network(winner.z).eval(), Path(folder), show, f"round {len(rounds.said) + 1}")[0]
         rounds.add(run, winner, proof)
-        if proof.verdict == "INCONCLUSIVE" or len(rounds.said) == MAX_ROUNDS or WELL_USED <= proof.used <= 1:
+        enough = 0.0 if run.traits.learns else WELL_USED  # a search would trade a learned architecture for one that was never learned
+        if proof.verdict == "INCONCLUSIVE" or len(rounds.said) == MAX_ROUNDS or enough <= proof.used <= 1:
             break
         if (following := search_again(run, model, winner, proof, scorer, rounds, show)) is None:
             break

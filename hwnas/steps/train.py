@@ -1,33 +1,62 @@
-"""Step 2: train the one supernet."""
+"""Step 2: train the supernet; one for all devices, or one for each budget where the algorithm learns an architecture."""
 
 from __future__ import annotations
 
 import torch
 
-from ..plugins import ALGORITHMS, load
+from ..budget import Budget
+from ..predict import device_model
 from ..supernet import Supernet
-from ..train import Progress, Recipe, load_weights, train
+from ..train import Constraint, Progress, Recipe, Result, load_weights, train
 from .progress import Show, silent
 from .run_folder import RunFolder
 
 
-def train_supernet(run: RunFolder, show: Show = silent) -> Supernet:
-    """Trains, goes on training, or only loads what is trained already."""
-    settings, net = run.experiment.train, _untrained(run)
+def train_supernet(run: RunFolder, show: Show = silent) -> list[Result]:
+    """Trains, goes on training, or only loads what is trained already; one result for each supernet.
+
+    An algorithm that learns an architecture learns it for one target, so N budgets mean N supernets; without a budget it
+    learns one for accuracy alone. Every budget is checked before the first supernet starts.
+    """
+    settings = run.experiment.train
     recipe = Recipe.parse({"seed": run.experiment.seed, **settings.recipe})
-    with show(f"train {settings.algorithm}") as advance:
+    budgets: list[Budget | None] = [*run.experiment.parsed_budgets()] if run.traits.learns else []
+    constraints = [constraint_of(run, b) if b else None for b in budgets or [None]]
+    results = []
+    for budget, constraint in zip(budgets or [None], constraints):
+        own = run.for_budget(budget) if budget else run
+        title = f"train {settings.algorithm}" + (f" for {budget.device} {budget.name}" if budget else "")
+        with show(title) as advance:
 
-        def report(p: Progress) -> None:
-            figures = " ".join(f"{k} {v:.3f}" for k, v in list(p.metrics.items())[:2])
-            advance(p.step, p.steps, f"epoch {p.epoch}/{p.epochs} {figures} {p.images_per_s:,.0f} images/s")
+            def report(p: Progress) -> None:
+                figures = " ".join(f"{k} {v:.3f}" for k, v in list(p.metrics.items())[:3])
+                advance(p.step, p.steps, f"epoch {p.epoch}/{p.epochs} {figures} {p.images_per_s:,.0f} images/s")
 
-        train(load(ALGORITHMS, settings.algorithm), net, run.space, run.data, recipe, run.supernet, resume=True, report=report)
-    load_weights(run.supernet, net, run.space)
-    return net.eval()
+            net, options = _untrained(own), settings.options
+            results.append(
+                train(
+                    own.algorithm,
+                    net,
+                    own.space,
+                    own.data,
+                    recipe,
+                    own.supernet,
+                    options=options,
+                    constraint=constraint,
+                    resume=True,
+                    report=report,
+                )
+            )
+    return results
+
+
+def constraint_of(run: RunFolder, budget: Budget) -> Constraint:
+    """A budget as the training feels it. Raises HwnasError when the device has no table, or no architecture keeps it."""
+    return Constraint.of(budget, device_model(run.space, run.lut / budget.device), run.experiment.seed)
 
 
 def load_supernet(run: RunFolder) -> Supernet:
-    """The trained supernet of a run. Raises HwnasError if there is none."""
+    """The trained supernet of a run, in evaluation mode. Raises HwnasError if there is none."""
     net = _untrained(run)
     load_weights(run.supernet, net, run.space)
     return net.eval()
@@ -35,4 +64,4 @@ def load_supernet(run: RunFolder) -> Supernet:
 
 def _untrained(run: RunFolder) -> Supernet:
     torch.manual_seed(run.experiment.seed)
-    return Supernet(run.space, run.experiment.train.share)
+    return Supernet(run.space, run.share)

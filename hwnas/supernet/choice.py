@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -33,20 +34,34 @@ class Choice(nn.Module):
         """The gate of a gene; the gene's first value where no gates were given."""
         return self.state.gates[gene.name] if self.state.gates else Gate(gene.values[0])
 
-    def mix(self, run: Callable[..., Tensor | None], picks: Sequence[Pick], weights: Tensor | None, *xs: Tensor) -> Tensor | None:
+    def mix(
+        self,
+        run: Callable[..., Tensor | None],
+        picks: Sequence[Pick],
+        weights: Tensor | None,
+        *xs: Tensor,
+        frozen: Collection[Pick] = (),
+    ) -> Tensor | None:
         """Sum of weight x run(pick, *xs) over the picks; weights None is a plain sum. None if no pick computes anything.
 
-        Picks and weights travel as arguments from here on, so that a checkpointed backward recomputes the right path
-        even after the shared state has moved on.
+        frozen: picks that run without a graph. Picks and weights travel as arguments from here on, so that a checkpointed
+        backward recomputes the right path even after the shared state has moved on.
         """
 
         def total(weights: Tensor | None, *xs: Tensor) -> Tensor | None:
             y = None
             for i, pick in enumerate(picks):
-                one = run(pick, *xs)
-                if one is not None:
-                    one = one if weights is None else one * weights[i]
+                if pick in frozen:
+                    with torch.no_grad():
+                        one = run(pick, *xs)
+                else:
+                    one = run(pick, *xs)
+                if one is None:
+                    continue
+                if weights is None:
                     y = one if y is None else y + one
+                else:
+                    y = one * weights[i] if y is None else torch.addcmul(y, one, weights[i])
             return y
 
         if self.state.checkpoint and self.training:

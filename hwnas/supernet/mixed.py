@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..block import Block
+from ..gates import Gate
 from ..slot import Slot
 from .choice import Choice
 from .elastic import Elastic
@@ -30,36 +31,60 @@ class Mixed(Choice):
         self.elastics = nn.ModuleList(Elastic(blocks) for blocks in groups.values())
 
     def forward(self, x: Tensor) -> Tensor | None:
-        """x (n, c, h, w) -> the same kind of tensor; None where nothing is computed."""
-        combinations, weights = self._picked()
-        if combinations is None:
+        """x (n, c, h, w) -> the same kind of tensor; None where nothing is computed.
+
+        A slot that is on with weight w gives w times its blocks; where it passes its input on when off, plus (1 - w) x.
+        """
+        switch = self._switch()
+        if switch is None:
             return x if self.slot.off == "skip" else None
-        return self.mix(self._run, combinations, weights, x)
+        on, idle = switch
+        gates = [self.gate(g) for g in self.slot.genes]
+        combinations = list(product(*(g.picks for g in gates)))
+        frozen = combinations if idle else [c for c in combinations if any(o in g.frozen for o, g in zip(c, gates))]
+        weights = None if all(g.weights is None for g in gates) else _outer(gates)
+        if on is not None and self.slot.off == "none":
+            weights, on = on * (_outer(gates) if weights is None else weights), None
+        y = self.mix(self._run, combinations, weights, x, frozen=frozen)
+        if on is None:
+            return y
+        return (1 - on) * x if y is None else x + on * (y - x)
 
     def static(self, options: tuple[int, ...]) -> nn.Module:
         """The block at these option indices, as a plain module with copies of its weights."""
         block = self.slot.at(options)
         assert block is not None, "nothing runs there"
-        return self.elastics[self.owner[options]].static(block)  # type: ignore[operator]
+        return self.elastic(options).static(block)
+
+    def elastic(self, options: tuple[int, ...]) -> Elastic:
+        """The weights that the block at these option indices slices."""
+        found = self.elastics[self.owner[options]]
+        assert isinstance(found, Elastic)
+        return found
 
     def _run(self, options: tuple[int, ...], x: Tensor) -> Tensor | None:
         block = self.slot.at(options)
         return None if block is None else self.elastics[self.owner[options]](x, block)
 
-    def _picked(self) -> tuple[list[tuple[int, ...]] | None, Tensor | None]:
-        """The product of the genes' picks and the product of their weights; (None, None) when the slot is inactive."""
-        weights: Tensor | None = None
+    def _switch(self) -> tuple[Tensor | None, bool] | None:
+        """How far the slot is on: (weight (1,) or None for fully, whether without a graph); None when it is off."""
+        weight: Tensor | None = None
+        idle = False
         for gene, option in self.slot.when:
-            picks, w = self.gate(gene)
+            picks, weights, frozen = self.gate(gene)
             if option not in picks:
-                return None, None
-            if w is not None:
-                on = w[picks.index(option)].view(1)
-                weights = on if weights is None else weights * on
-        gates = [self.gate(g) for g in self.slot.genes]
-        if weights is None and all(w is None for _, w in gates):
-            return list(product(*(p for p, _ in gates))), None
-        for picks, w in gates:
-            w = torch.ones(len(picks)) if w is None else w
-            weights = w if weights is None else torch.outer(weights, w.to(weights)).flatten()
-        return list(product(*(p for p, _ in gates))), weights
+                return None
+            idle |= option in frozen
+            if weights is not None:
+                on = weights[picks.index(option)].view(1)
+                weight = on if weight is None else weight * on
+        return weight, idle
+
+
+def _outer(gates: list[Gate]) -> Tensor:
+    """The product of the gates' weights, for every combination of their picks, the last gate fastest."""
+    total = torch.ones(1)
+    for picks, weights, _ in gates:
+        w = torch.ones(len(picks)) if weights is None else weights
+        total = torch.outer(total.to(w), w).flatten()
+    return total

@@ -27,9 +27,17 @@ def save(out: Path, run: Run, done: int, identity: Mapping[str, Any], journal: M
     Raises HwnasError if a weight is not finite (the last good checkpoint stays) or if the disk is full.
     """
     weights = {name: t.detach().contiguous() for name, t in run.net.state_dict().items()}
-    if bad := [name for name, t in weights.items() if t.is_floating_point() and not torch.isfinite(t).all()]:
-        raise HwnasError(f"training: weight {bad[0]} is no longer finite after step {done}: lower recipe.lr or set recipe.clip")
+    learned = {f"{k}.{name}": t for k, thing in run.kept.items() if isinstance(thing, nn.Module) for name, t in thing.state_dict().items()}
+    if bad := [name for name, t in {**weights, **learned}.items() if t.is_floating_point() and not torch.isfinite(t).all()]:
+        way_out = "lower the algorithm's lr" if bad[0] in learned else "lower recipe.lr or set recipe.clip"
+        kept = newest(out)
+        raise HwnasError(
+            f"training: {bad[0]} is no longer finite after step {done}: {way_out}; "
+            + (f"the last good checkpoint is {kept}" if kept else "there is no checkpoint before it")
+        )
     progress = {"format": FORMAT, "done": done, "steps": run.steps, **identity, "journal": dict(journal)}
+    if run.stop:
+        progress["stopped"] = run.stop
     progress |= {"option_visits": run.option_visits(), "visits": run.visits.tolist()}
     folder = out / "checkpoints" / f"{done:08d}"
     temporary = folder.with_suffix(".part")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,16 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import Augment, Batches, Dataset
+from ..data import Augment, Batches, Dataset, hold_out
 from ..errors import HwnasError
 from ..space import Space
 from ..supernet import Supernet
 from . import checkpoint
+from .constraint import Constraint
+from .options import parse_options, traits_of
 from .progress import Clock, Journal, Progress, Report
 from .recipe import Recipe
+from .result import Result, derived
 from .run import Run, Step, make_optimizer
 
-Algorithm = Callable[[Run], Step]
+Algorithm = Callable[..., Step]  # (run) or (run, options)
 
 _STEP = 2  # stream of random numbers, beside those of hwnas.data.batches and hwnas.train.run
 
@@ -36,23 +40,31 @@ def train(
     recipe: Recipe,
     out: Path,
     *,
+    options: Mapping[str, Any] | None = None,
+    constraint: Constraint | None = None,
     resume: bool = False,
     report: Report | None = None,
     about: Mapping[str, Any] | None = None,
     each_epoch: Callable[[], dict[str, float]] | None = None,
     checkpoint_s: float = 30.0,
     journal_steps: int = 10,
-) -> Path:
-    """Trains net in place and gives the folder of the last checkpoint.
+) -> Result:
+    """Trains net in place. Algorithms that learn an architecture derive it at the end, checked against the constraint's budget.
+
+    options: fields of the algorithm's options. constraint: the device and budget that an architecture is learned for.
 
     Everything random is a function of (recipe.seed, step), so a run that was killed and resumed ends with the same bits
     as one that was not (on CPU, with the same number of threads). Seed torch before making net for the same start.
 
-    A checkpoint must agree in space, algorithm, data, recipe, and in what else `about` says of the run (JSON values).
+    A checkpoint must agree in space, algorithm, options, data, recipe, and in what else `about` says of the run (JSON values).
     each_epoch: what to record after each epoch, e.g. validation accuracy. Raises HwnasError if out holds a run already
     and resume is off, if it belongs to another run, or on a loss that is no longer finite.
     """
-    batches = Batches(data.train, recipe.batch, recipe.seed, _augment(recipe, data))
+    traits, chosen = traits_of(algorithm), parse_options(algorithm, options or {})
+    images, held = data.train, None
+    if traits.held_out:
+        images, held = hold_out(data.train, recipe.seed, traits.held_out, len(data.train))
+    batches = Batches(images, recipe.batch, recipe.seed, _augment(recipe, data))
     valid = Batches(data.valid, recipe.batch, recipe.seed)
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -60,8 +72,15 @@ def train(
     steps = recipe.epochs * batches.per_epoch
     optimizer = make_optimizer(net, recipe)
     run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, valid.at, _forward(net, recipe))
-    step = algorithm(run)
+    run.constraint = constraint
+    if held is not None:
+        run.arch_batch = Batches(held, recipe.batch, recipe.seed, _augment(recipe, data)).at
+    step = algorithm(run) if chosen is None else algorithm(run, chosen)
     identity = _identity(algorithm, net, space, data, recipe) | dict(about or {})
+    if chosen is not None:
+        identity["options"] = asdict(chosen)
+    if constraint is not None:
+        identity["budget"] = constraint.identity()
 
     last = checkpoint.newest(out)
     if last is not None and not resume:
@@ -71,8 +90,8 @@ def train(
         checkpoint.check_identity(last, checkpoint.read_progress(last), identity)
         progress = checkpoint.restore(last, run)
         start, state = progress["done"], progress["journal"]
-        if start == steps:
-            return last
+        if start == steps or progress.get("stopped"):
+            return _result(run, out, last, progress.get("stopped", ""))
 
     clock, saved, threads = Clock(), monotonic(), torch.get_num_threads()
     torch.set_num_threads(recipe.threads or threads)
@@ -99,12 +118,21 @@ def train(
                 if each_epoch is not None and done % batches.per_epoch == 0:
                     journal.write(done, each_epoch())
                     net.train()
-                if done == steps or monotonic() - saved >= checkpoint_s:
+                if done == steps or run.stop or monotonic() - saved >= checkpoint_s:
                     last, saved = checkpoint.save(out, run, done, identity, journal.state()), monotonic()
+                if run.stop:
+                    break
     finally:
         torch.set_num_threads(threads)
     assert last is not None
-    return last
+    return _result(run, out, last, run.stop)
+
+
+def _result(run: Run, out: Path, last: Path, stopped: str) -> Result:
+    found = derived(run)
+    if found is not None:
+        found.save(out / "derived.json", run.space)
+    return Result(last, out, found, stopped)
 
 
 def _augment(recipe: Recipe, data: Dataset) -> Augment:

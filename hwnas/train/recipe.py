@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import cos, pi
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from ..errors import HwnasError, did_you_mean
+from .options import parse_fields
 
 HOW = {"how": True}  # fields so marked say how a machine runs it, not what is learned: a resumed run may change them
 
@@ -55,14 +55,7 @@ class Recipe:
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Recipe:
         """From a table of a file or a command line. Raises HwnasError for an unknown field or a value of another type."""
-        types_of = get_type_hints(cls)
-        for name, value in settings.items():
-            if name not in types_of:
-                raise did_you_mean("recipe field", name, types_of)
-            if not _fits(value, types_of[name]):
-                kind = next(f.type for f in fields(cls) if f.name == name)
-                raise HwnasError(f"recipe.{name}: {value!r} is of type {type(value).__name__}, expected {kind}")
-        return cls(**settings)
+        return parse_fields(cls, settings, "recipe field")
 
     def learned(self) -> dict[str, Any]:
         """The settings that decide what is learned: those that must agree before a run goes on."""
@@ -78,11 +71,3 @@ class Recipe:
 
 
 _HOW = {f.name for f in fields(Recipe) if f.metadata}
-
-
-def _fits(value: object, kind: Any) -> bool:
-    if get_origin(kind) in (Union, types.UnionType):
-        return any(_fits(value, k) for k in get_args(kind))
-    if isinstance(value, bool):  # a bool is an int, too
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,7 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import HwnasError
 from ..space import Codes, Space
+from .alpha import Alpha
+from .constraint import TRAVEL, Constraint
 from .recipe import Recipe
 
 Step = Callable[[Tensor, Tensor, int], dict[str, Any]]  # x (n, c, h, w), y (n,), number of the step -> what to record, floats
@@ -27,12 +30,16 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: Any) -> Any: ...
 
 
+def _none_held_out(number: int) -> tuple[Tensor, Tensor]:
+    raise HwnasError("this algorithm learns an architecture, but declares no Traits.held_out: no training images are left to learn it on")
+
+
 @dataclass(eq=False)
 class Run:
     """One training run, seen from inside.
 
-    An algorithm is a function from a Run to a Step. It may set `decay` and `sample`, `keep` what else it
-    trains (architecture parameters and their optimizer), and asks `valid_batch` for held-out images where it learns from them.
+    An algorithm is a function from a Run (and its options) to a Step. It may set `decay` and `sample`, `keep` what else it
+    trains, `learn` an architecture, set `derive` to say which one it found, and set `stop` to end early.
     """
 
     net: nn.Module  # a Supernet, or one static network
@@ -45,6 +52,11 @@ class Run:
     forward: Callable[..., Tensor]  # the network as it should be called: under autocast or compiled where the recipe says so
     decay: str = "cosine"  # of the learning rate, where the recipe leaves it to the algorithm
     kept: dict[str, Stateful] = field(default_factory=dict)
+    arch_batch: Callable[[int], tuple[Tensor, Tensor]] = _none_held_out  # number -> x, y of the training images of Traits.held_out
+    constraint: Constraint | None = None  # the budget of the one device that an architecture is learned for
+    alpha: Alpha | None = None  # see `learn`
+    derive: Callable[[], Codes] | None = None  # Z (k, genes): the architectures learned so far, the preferred one first
+    stop: str = ""  # why the run should end after this step
 
     def __post_init__(self) -> None:
         self.sample: Callable[[int, np.random.Generator], Codes] = self.space.sample  # the prior: uniform over each gene
@@ -61,6 +73,11 @@ class Run:
         """Counts the values that codes Z (n, genes) have, as trained once each."""
         np.add.at(self.visits, (np.arange(Z.shape[1]), Z), 1)
 
+    def visit_every(self, alpha: Alpha) -> None:
+        """Counts a step in which every value of the learned genes ran."""
+        for gene in alpha.genes:
+            self.visits[self.space.index[gene.name], : len(gene.values)] += 1
+
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """Cross entropy with the recipe's label smoothing."""
         return F.cross_entropy(logits.float(), y, label_smoothing=self.recipe.label_smoothing)
@@ -75,6 +92,62 @@ class Run:
     def keep(self, **things: Stateful) -> None:
         """Adds to the checkpoint, by name, what the algorithm trains or updates beside the weights."""
         self.kept |= things
+
+    def alpha_rate(self, lr: float, paper: float, every: int = 1) -> float:
+        """lr, or if it is 0 the paper's, raised in runs shorter than the paper's so that alpha can move as far: 6 logits in all.
+
+        Adam moves a logit by about lr a step: DARTS takes 20,000 steps of 3e-4. In a hundred such steps alpha would stay noise.
+        """
+        return lr or min(max(paper, TRAVEL * every / self.steps), 0.1)
+
+    def learn(
+        self,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        init: float = 1e-3,
+        all_genes: bool = False,
+        every: int = 1,
+    ) -> Alpha:
+        """Architecture parameters with an Adam of their own, both in the checkpoint; `derive` becomes the most likely architecture.
+
+        all_genes: also those that cannot be mixed, for algorithms that sample. every: steps of the weights for each of alpha's.
+        Raises HwnasError where nothing can be learned.
+        """
+        held = self.constraint.around() if self.constraint else self.space.largest()
+        genes = [g for g in self.space.genes if len(g.values) > 1] if all_genes else None
+        alpha = Alpha(self.space, held, init=init, seed=self.recipe.seed, learn=genes)
+        if not alpha.genes:
+            raise HwnasError(
+                f"space {self.space.name!r}: no gene of it can be learned by gradient: train with spos or sandwich, then search"
+            )
+        self.alpha_optimizer = torch.optim.Adam(alpha.parameters(), lr=lr, betas=betas, weight_decay=weight_decay)
+        self.keep(alpha=alpha, alpha_optimizer=self.alpha_optimizer)
+        if self.constraint is not None:
+            self.constraint.hurry(self.steps / every)
+            self.keep(constraint=self.constraint)
+        self.alpha = alpha
+        self.derive = lambda: alpha.code()[None]
+        return alpha
+
+    def update_alpha(self, loss: Tensor, grads: Sequence[Tensor | None] | None = None) -> dict[str, float]:
+        """One step of alpha's optimizer and of the dual ascent; what to record of them. Weights get no gradient from it.
+
+        grads: for each parameter of alpha, where the algorithm has worked them out itself.
+        """
+        assert self.alpha is not None
+        parameters = list(self.alpha.parameters())
+        grads = torch.autograd.grad(loss, parameters, allow_unused=True) if grads is None else grads
+        for parameter, grad in zip(parameters, grads):
+            parameter.grad = grad
+        self.alpha_optimizer.step()
+        self.alpha_optimizer.zero_grad(set_to_none=True)
+        found = {"arch_loss": loss.item(), "entropy": self.alpha.entropy()}
+        if self.constraint is not None:
+            weights = self.alpha.weights()
+            self.constraint.ascend(weights)
+            found |= self.constraint.figures(weights)
+        return found
 
     def option_visits(self) -> dict[str, dict[str, int]]:
         """Gene -> option -> how often it was picked. A pick in a layer that the depth leaves out counts, too."""

@@ -193,7 +193,7 @@ def test_a_softmax_mix_is_the_weighted_sum_by_hand(share):
     net = lively(Supernet(space, share)).eval()
     op, kernel = torch.tensor([0.3, -1.0, 0.7], requires_grad=True), torch.tensor([0.2, 1.1], requires_grad=True)
     x = torch.rand(2, 2, 6, 6)
-    y = net(x, softmax({"op": op, "kernel": kernel}))
+    y = net(x, softmax(dict(zip(space.genes, (op, kernel)))))
 
     p, q = op.exp() / op.exp().sum(), kernel.exp() / kernel.exp().sum()
     fixed = {(i, j): fix(net, space.encode({"op": i, "kernel": (1, 3)[j]})) for i in range(2) for j in range(2)}
@@ -219,7 +219,7 @@ def test_one_hot_weights_are_the_path():
 
 
 def test_the_weight_of_a_switch_scales_its_slot():
-    """A gate of weight 0.5 on one of the picked inputs of DARTS halves what that edge contributes."""
+    """A layer that is on by half gives half of its output and half of its input; an edge just half of its output."""
     space = mix_space()
     torch.manual_seed(0)
     net = lively(Supernet(space)).eval()
@@ -228,7 +228,14 @@ def test_the_weight_of_a_switch_scales_its_slot():
     x = torch.rand(1, 2, 6, 6)
     fixed = fix(net, z)
     b = fixed.ops(fixed.stem(x))
-    assert torch.allclose(net(x, gates), fixed.head(0.5 * fixed.more(b)), atol=1e-6)
+    assert torch.allclose(net(x, gates), fixed.head(0.5 * fixed.more(b) + 0.5 * b), atol=1e-6)
+
+    edge, x = make_net("darts").mixed["c0_n1_c0"], torch.rand(2, 8, 8, 8)
+    (switch, _), operator = edge.slot.when[0], edge.slot.genes[0]
+    edge.state.gates = {switch.name: Gate((0, 1)), operator.name: Gate((4,))}
+    whole = edge(x)
+    edge.state.gates = {switch.name: Gate((0, 1), torch.tensor([0.5, 1.0])), operator.name: Gate((4,))}
+    assert torch.allclose(edge(x), 0.5 * whole, atol=1e-6)
 
 
 def test_a_slot_of_several_operators_is_their_sum():
@@ -256,7 +263,7 @@ def test_checkpointing_gives_the_same_gradients_even_after_the_gates_moved_on(na
     net, x = make_net(name).train(), resize(images(4), (8, 8))
     space = net.space
     z, other = space.sample(2, np.random.default_rng(3))
-    logits = {g.name: torch.zeros(len(g.options), requires_grad=True) for g in space.genes if not g.context}
+    logits = {g: torch.zeros(len(g.options), requires_grad=True) for g in space.genes if not g.context}
     for gates in (path(space, z), {**path(space, z), **softmax(logits)}):
         grads = []
         for checkpoint in (False, True):

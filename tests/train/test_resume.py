@@ -36,7 +36,7 @@ def killed_at(step: int):  # type: ignore[no-untyped-def]
 
 
 def run(out: Path, algorithm: object = spos, **options: object) -> Path:
-    return train(algorithm, small_net(SPACE), SPACE, DATA, RECIPE, out, checkpoint_s=0, **options)  # type: ignore[arg-type]
+    return train(algorithm, small_net(SPACE), SPACE, DATA, RECIPE, out, checkpoint_s=0, **options).checkpoint  # type: ignore[arg-type]
 
 
 def assert_same(a: Path, b: Path) -> None:
