@@ -61,7 +61,6 @@ class Run:
     def __post_init__(self) -> None:
         self.sample: Callable[[int, np.random.Generator], Codes] = self.space.sample  # the prior: uniform over each gene
         self.visits = np.zeros((len(self.space.genes), max(self.space.sizes, default=0)), np.int64)  # by gene and value
-        self._weights = [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def draw(self, number: int, n: int = 1) -> Codes:
         """Z (n, genes): architectures of a step. A function of (seed, number), so that every process draws the same."""
@@ -85,7 +84,7 @@ class Run:
     def update(self) -> None:
         """One step of the optimizer with the gradients that have gathered, clipped; then there are none."""
         if self.recipe.clip:
-            nn.utils.clip_grad_norm_(self._weights, self.recipe.clip)
+            nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 

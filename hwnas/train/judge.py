@@ -1,0 +1,38 @@
+"""judge: how well an architecture does on held-out images, quickly, while the supernet is still in training."""
+
+from __future__ import annotations
+
+import torch
+
+from ..gates import Gates
+from .run import Run, accuracy
+
+
+@torch.no_grad()
+def judge(run: Run, gates: Gates, number: int, batches: int = 1) -> float:
+    """Mean accuracy over `batches` minibatches of the search-validation split, the first of them number x batches.
+
+    BatchNorm normalises with the minibatch's own statistics, as in ENAS' released code: the supernet's running ones
+    fit no architecture. Those are kept as they were.
+    """
+    with frozen_statistics(run.net):
+        total = 0.0
+        for k in range(number * batches, (number + 1) * batches):
+            x, y = run.valid_batch(k)
+            total += accuracy(run.forward(x, gates), y)
+    return total / batches
+
+
+class frozen_statistics:
+    """Within it, BatchNorm in training mode leaves its running statistics alone."""
+
+    def __init__(self, net: torch.nn.Module):
+        self._norms = [m for m in net.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+
+    def __enter__(self) -> None:
+        self._before = [[b.clone() for b in m.buffers(recurse=False)] for m in self._norms]
+
+    def __exit__(self, *error: object) -> None:
+        for norm, before in zip(self._norms, self._before):
+            for buffer, value in zip(norm.buffers(recurse=False), before):
+                buffer.copy_(value)
