@@ -1,25 +1,28 @@
-"""judge: how well an architecture does on held-out images, quickly, while the supernet is still in training."""
+"""judge: how well an architecture does on held-out data, quickly, while the supernet is still in training."""
 
 from __future__ import annotations
 
 import torch
 
 from ..gates import Gates
-from .run import Run, accuracy
+from .run import Run
 
 
 @torch.no_grad()
 def judge(run: Run, gates: Gates, number: int, batches: int = 1) -> float:
-    """Mean accuracy over `batches` minibatches of the search-validation split, the first of them number x batches.
+    """Mean run.reward (accuracy, unless the caller said otherwise) over minibatches number x batches and on.
+
+    They are of what was held out from the weights for the architecture; of the search-validation split if nothing was.
 
     BatchNorm normalises with the minibatch's own statistics, as in ENAS' released code: the supernet's running ones
     fit no architecture. Those are kept as they were.
     """
+    batch = run.arch_batch or run.valid_batch
     with frozen_statistics(run.net):
         total = 0.0
         for k in range(number * batches, (number + 1) * batches):
-            x, y = run.valid_batch(k)
-            total += accuracy(run.forward(x, gates), y)
+            x, y = batch(k)
+            total += run.reward(run.forward(x, gates), y)
     return total / batches
 
 
