@@ -34,7 +34,7 @@ def progressive(feasible: Feasible, score: Score, plan: Progressive, seed: int, 
     """
 
     def within(Z: Codes) -> np.ndarray:
-        return (feasible.model.upper(Z, feasible.target.fields) <= feasible.limits).all(1)
+        return np.all(feasible.model.upper(Z, feasible.target.fields) <= feasible.limits, axis=1)
 
     beam = Beam(feasible.model.space, plan, seed, within)
     codes, accuracy = np.zeros((0, len(beam.space.genes)), np.int64), np.zeros(0)

@@ -26,6 +26,7 @@ def sort_channels(net: nn.Module) -> None:
             _permute(down.weight, order, 1)
             if isinstance(module.se, SqueezeExcite):
                 squeeze, widen = module.se.gate[1], module.se.gate[3]
+                assert isinstance(squeeze, nn.Conv2d) and isinstance(widen, nn.Conv2d) and widen.bias is not None
                 _permute(squeeze.weight, order, 1)
                 _permute(widen.weight, order, 0)
                 _permute(widen.bias, order, 0)

@@ -12,21 +12,26 @@ from torch import Tensor
 from ..errors import HwnasError
 from ..gates import path
 from ..space import Space
+from .options import Traits, traits
 from .run import Run, Step, accuracy
 
 
 @dataclass(frozen=True)
 class Alone:
-    architecture: str = ""  # an architecture.json; empty = the largest architecture of the space
+    architecture: str = ""  # an architecture.json; empty = the largest of the space, or the one nearest to it that keeps the budget
 
 
+@traits(Traits(learns=True))
 def alone(run: Run, options: Alone) -> Step:
     """Every step trains the same architecture; the rest of the supernet keeps its first weights.
 
     The baseline that says what sharing costs: with
-    the same recipe, a supernet's sub-network should come near it. What is derived is this architecture; one-stage.
+    the same recipe, a supernet's sub-network should come near it. What is derived is this architecture.
     """
-    z = read_architecture(run.space, options.architecture) if options.architecture else run.space.largest()
+    z = run.space.largest() if run.constraint is None else run.constraint.nearest(run.space.largest())
+    if options.architecture:
+        z = read_architecture(run.space, options.architecture)
+    run.derive = lambda: z[None]
 
     def step(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
         run.visit(z[None])

@@ -21,15 +21,16 @@ class Controller(nn.Module):
     One LSTM cell of `hidden` units; its input is a learned vector for the value chosen before, its output goes through a
     linear layer of the gene's own. Logits are TANH x tanh(.), or TANH / 2.5 x tanh(.) for genes that do not pick inputs (as
     in the released code): bounded, so that no choice is ever ruled out. Weights start uniform in +-0.1. The paper attends
-    over earlier nodes to pick an input; here inputs have a linear layer, as all other genes do.
+    over earlier nodes to pick an input; here inputs have a linear layer, as all other genes do. bounded False leaves out the
+    tanh, for policies that have to come to a decision (MnasNet): with it, no operator is ever 2.5 times as likely as another.
     """
 
-    def __init__(self, space: Space, hidden: int = 64):
+    def __init__(self, space: Space, hidden: int = 64, bounded: bool = True):
         super().__init__()
         self.space = space
         self.genes = tuple(g for g in space.genes if len(g.values) > 1)
         inputs = {g for s in space.slots for g, _ in s.when if not g.is_prefix}
-        self.scales = [TANH if g in inputs else TANH / OP_REDUCE for g in self.genes]
+        self.scales = [TANH if g in inputs else TANH / OP_REDUCE for g in self.genes] if bounded else [0.0] * len(self.genes)
         self.first = nn.Parameter(torch.empty(1, hidden))
         self.cell = nn.LSTMCell(hidden, hidden)
         self.chosen = nn.ModuleList(nn.Embedding(len(g.values), hidden) for g in self.genes)
@@ -57,7 +58,7 @@ class Controller(nn.Module):
         values, log_p, entropy = [], torch.zeros(n), torch.zeros(n)
         for gene, scale, chosen, head in zip(self.genes, self.scales, self.chosen, self.heads):
             state = self.cell(x, state)
-            logits = scale * torch.tanh(head(state[0]))
+            logits = scale * torch.tanh(head(state[0])) if scale else head(state[0])
             p = logits.log_softmax(1)
             value = choose(gene, logits)
             values.append(value)

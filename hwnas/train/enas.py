@@ -13,6 +13,8 @@ from .policy import PolicyGradient
 from .reward import FORMULAS, Reward
 from .run import Run, Step
 
+IN_TURNS = "one pass over the training images, then a controller phase"
+
 
 @dataclass(frozen=True)
 class ENAS:
@@ -29,7 +31,7 @@ class ENAS:
         one_of("enas.reward", self.reward, ("", *FORMULAS))
 
 
-@traits(Traits(learns=True, share=False, one_stage=False, held_out=0.2, epoch="one pass over the training images, then a controller phase"))
+@traits(Traits(learns=True, coupled=True, share=False, one_stage=False, held_out=0.2, epoch=IN_TURNS))
 def enas(run: Run, options: ENAS) -> Step:
     """Two phases take turns, epoch by epoch: weights by sampled architectures, then an LSTM controller by their rewards.
 

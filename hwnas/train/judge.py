@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
 from ..gates import Gates
@@ -9,15 +12,14 @@ from .run import Run
 
 
 @torch.no_grad()
-def judge(run: Run, gates: Gates, number: int, batches: int = 1) -> float:
-    """Mean run.reward (accuracy, unless the caller said otherwise) over minibatches number x batches and on.
+def judge(run: Run, gates: Gates, batch: Callable[[int], tuple[Any, Any]], number: int, batches: int = 1) -> float:
+    """Mean run.reward (accuracy, unless the caller said otherwise) over minibatches number x batches and on of `batch`.
 
-    They are of what was held out from the weights for the architecture; of the search-validation split if nothing was.
+    batch: run.arch_batch, where images were held out from the weights for the architecture; else run.valid_batch.
 
     BatchNorm normalises with the minibatch's own statistics, as in ENAS' released code: the supernet's running ones
     fit no architecture. Those are kept as they were.
     """
-    batch = run.arch_batch or run.valid_batch
     with frozen_statistics(run.net):
         total = 0.0
         for k in range(number * batches, (number + 1) * batches):

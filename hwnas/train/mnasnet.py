@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from .controller import Controller
-from .enas import in_turns
+from .enas import IN_TURNS, in_turns
 from .options import Traits, at_least, one_of, traits
 from .policy import PolicyGradient
 from .reward import Reward
@@ -28,7 +28,7 @@ class MnasNet:
         at_least("mnasnet", self, lr=0, baseline=0, evaluations=0, aggregate=1)
 
 
-@traits(Traits(learns=True, one_stage=False, held_out=0.2, epoch="one pass over the training images, then a controller phase"))
+@traits(Traits(learns=True, coupled=True, one_stage=False, held_out=0.2, epoch=IN_TURNS))
 def mnasnet(run: Run, options: MnasNet) -> Step:
     """An LSTM controller learns, by REINFORCE, to write architectures of high acc(m) x (lat(m) / target)^w (eq. 2).
 
@@ -41,7 +41,7 @@ def mnasnet(run: Run, options: MnasNet) -> Step:
     inherited weights, in ENAS' alternation, and the update is REINFORCE with a moving-average baseline. Coupled; to be retrained.
     """
     torch.manual_seed(run.recipe.seed)
-    controller = Controller(run.space)
+    controller = Controller(run.space, bounded=False)
     adam = torch.optim.Adam(controller.parameters(), lr=options.lr)
     run.keep(controller=controller, controller_optimizer=adam)
     learner = PolicyGradient(run, controller, adam, Reward(run, options.reward, options.w), options.baseline)

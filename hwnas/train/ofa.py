@@ -77,8 +77,8 @@ def ofa(run: Run, options: OFA) -> Step:
     run.keep(teacher=teacher)
 
     def step(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
-        for k in np.flatnonzero(starts[:-1] == number):
-            _begin(run, PHASES[k], PHASES[k - 1], teacher)
+        for begun in np.flatnonzero(starts[:-1] == number):
+            _begin(run, PHASES[begun], PHASES[begun - 1], teacher)
         k = int(np.searchsorted(starts[:-1], number, side="right")) - 1
         phase = PHASES[k]
         rate = phase.rate * run.recipe.rate(number - int(starts[k]), int(starts[k + 1] - starts[k]), "cosine")

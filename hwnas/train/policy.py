@@ -75,7 +75,7 @@ class PolicyGradient:
     def update(self, n: int, minibatch: Callable[[int], int]) -> None:
         """One step of the policy on n architectures, the i-th on held-out minibatch number `minibatch(i)`."""
         Z = self.policy.sample(n)
-        quality = np.array([judge(self.run, path(self.run.space, z), minibatch(i)) for i, z in enumerate(Z)])
+        quality = np.array([judge(self.run, path(self.run.space, z), self.run.arch_batch, minibatch(i)) for i, z in enumerate(Z)])
         log_p, entropy = self.policy(Z)
         R = self.reward(Z, quality) + self.entropy * entropy.detach().numpy()
         loss = reinforce(log_p, self.baseline.advantage(R))
@@ -88,7 +88,7 @@ class PolicyGradient:
         """Ten samples (n, genes): those within the budget first, and of them the best on one held-out minibatch."""
         run = self.run
         Z = self.policy.sample(DERIVE, torch.Generator().manual_seed(run.recipe.seed))
-        quality = np.array([judge(run, path(run.space, z), i) for i, z in enumerate(Z)])
+        quality = np.array([judge(run, path(run.space, z), run.arch_batch, i) for i, z in enumerate(Z)])
         keeps = run.constraint.keeps(Z) if run.constraint else np.ones(len(Z), bool)
         return Z[np.lexsort((-quality, ~keeps))]
 

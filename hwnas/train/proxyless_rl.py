@@ -27,7 +27,7 @@ class ProxylessRL:
         at_least("proxyless_rl", self, lr=0, baseline=0, every=1, samples=1, warmup=0)
 
 
-@traits(Traits(learns=True, one_stage=False, held_out=0.2))
+@traits(Traits(learns=True, coupled=True, one_stage=False, held_out=0.2))
 def proxyless_rl(run: Run, options: ProxylessRL) -> Step:
     """Weights learn on one path drawn from softmax(alpha); every fifth step alpha learns from the rewards of ten.
 

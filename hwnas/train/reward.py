@@ -60,7 +60,7 @@ class Reward:
     def __init__(self, run: Run, formula: str, w: float = -0.07, rate: float = 0.05):
         self.constraint, self.formula, self.w = run.constraint, formula, w
         if formula != "accuracy" and self.constraint is None:
-            raise HwnasError(f"reward {formula!r} needs a device and a budget: hwnas train --budget DEVICE:latency=2ms, or reward=accuracy")
+            raise HwnasError(f"reward {formula!r} needs a device and a budget: hwnas train --budget DEVICE:latency=2ms")
         self.multipliers = Multipliers(len(self.constraint.target.fields) if self.constraint else 0, rate)
         run.keep(multipliers=self.multipliers)
 

@@ -34,6 +34,11 @@ def _none_held_out(number: int) -> tuple[Tensor, Tensor]:
     raise HwnasError("this algorithm learns an architecture, but declares no Traits.held_out: no training images are left to learn it on")
 
 
+def accuracy(logits: Tensor, y: Tensor) -> float:
+    """Share of a batch whose largest logit is its label's."""
+    return (logits.detach().argmax(1) == y).float().mean().item()
+
+
 @dataclass(eq=False)
 class Run:
     """One training run, seen from inside.
@@ -56,6 +61,7 @@ class Run:
     constraint: Constraint | None = None  # the budget of the one device that an architecture is learned for
     alpha: Alpha | None = None  # see `learn`
     derive: Callable[[], Codes] | None = None  # Z (k, genes): the architectures learned so far, the preferred one first
+    reward: Callable[[Any, Any], float] = accuracy  # outputs, targets of a batch -> how good; whatever learns from rewards asks it
     stop: str = ""  # why the run should end after this step
 
     def __post_init__(self) -> None:
@@ -164,11 +170,6 @@ def soft_cross_entropy(logits: Tensor, teacher: Tensor) -> Tensor:
     """KL(teacher || student), mean over images; both are logits (n, classes). No gradient reaches the teacher."""
     target = teacher.detach().float().log_softmax(1)
     return F.kl_div(logits.float().log_softmax(1), target, reduction="batchmean", log_target=True)
-
-
-def accuracy(logits: Tensor, y: Tensor) -> float:
-    """Share of a batch whose largest logit is its label's."""
-    return (logits.detach().argmax(1) == y).float().mean().item()
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -96,7 +96,8 @@ class Hypernetwork(nn.Module):
     def forward(self, z: np.ndarray) -> dict[str, Tensor]:
         code = torch.cat([F.one_hot(torch.tensor(int(v)), n) for v, n in zip(z, self.sizes)]).float()
         h = self.trunk(code)
-        return {key: F.normalize(head(h).view(shape).flatten(1), dim=1).view(shape) for (key, shape), head in zip(self.shapes.items(), self.heads)}
+        made = zip(self.shapes.items(), self.heads)
+        return {key: F.normalize(head(h).view(shape[0], -1), dim=1).view(shape) for (key, shape), head in made}
 
 
 def generated(net: Supernet) -> dict[str, nn.Parameter]:

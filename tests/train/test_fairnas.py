@@ -19,7 +19,9 @@ SPACE, DATA = small_space(), small_data()  # genes of 2 values each
 
 
 def uneven_space():  # type: ignore[no-untyped-def]
-    return mobilenet(size=8, classes=4, resolutions=(8,), stem=8, stem_stride=1, widths=((8, 12),), strides=(1,), depth=2, kernels=(3, 5, 7))
+    return mobilenet(
+        size=8, classes=4, resolutions=(8,), stem=8, stem_stride=1, widths=((8, 12),), strides=(1,), depth=2, kernels=(3, 5, 7)
+    )
 
 
 def test_visits_are_equal_after_every_step() -> None:
