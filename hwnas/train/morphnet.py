@@ -32,7 +32,7 @@ GROWTH = np.geomspace(0.05, 20, 400)  # factors that expansion tries
 
 @dataclass(frozen=True)
 class MorphNet:
-    strength: float = 1.0  # of the regulariser, on the cost as a share of the first network's
+    strength: float = 1.0  # of the regulariser, on the cost as a share of the whole; short runs need more to kill any channel
     threshold: float = 0.01  # a channel is alive while the largest |gamma| of its group exceeds it
     cycles: int = 2  # of shrinking and expanding
     share: float = 0.5  # without a budget: MACs of the final network, as a share of the largest's
@@ -172,7 +172,10 @@ def dead(net: Supernet, z: np.ndarray, threshold: float) -> set[str]:
 
 
 def expand(space: Space, z: np.ndarray, live: Mapping[str, float], dead: set[str], keeps: Callable[[Codes], np.ndarray]) -> np.ndarray:
-    """(genes,) z with widths nearest to a common factor times the live ones, for the largest factor that keeps the budget."""
+    """(genes,) z with widths nearest to a common factor times the live ones, for the largest factor that keeps the budget.
+
+    A group that died altogether counts as one channel: no layer can be without any.
+    """
     Z = np.stack([_scaled(space, z, live, dead, factor) for factor in GROWTH])
     kept = np.flatnonzero(keeps(Z))
     return Z[kept[-1]] if len(kept) else Z[0]
@@ -189,13 +192,13 @@ def _scaled(space: Space, z: np.ndarray, live: Mapping[str, float], dead: set[st
     z = z.copy()
     for group, n in live.items():
         if group in space.index:
-            z[space.index[group]] = _nearest(space.genes[space.index[group]], factor * n)
+            z[space.index[group]] = _nearest(space.genes[space.index[group]], factor * max(n, 1.0))
     for slot in space.slots:
         wide, gene = live.get(f"{slot.name} hidden"), deciding(slot, "expand")
         if wide is not None and gene is not None:
             block = slot.at(tuple(g.values[int(z[space.index[g.name]])][0] for g in slot.genes))
             assert block is not None
-            z[space.index[gene.name]] = _nearest(gene, factor * wide / block.cin)
+            z[space.index[gene.name]] = _nearest(gene, factor * max(wide, 1.0) / block.cin)
     for slot in reversed(space.slots):  # from the end of each stage, while layers are dead
         for gene, option in slot.when:
             if gene.is_prefix and slot.name in dead and z[space.index[gene.name]] == option:

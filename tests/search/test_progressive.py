@@ -53,11 +53,11 @@ def test_classes_of_isomorphic_cells_against_renaming_by_hand() -> None:
     space = nasbench201(1, 4, 2, width=1, cells=1)
     Z = all_codes(space)
     at = {n: space.index[n] for n in ("0_to_1", "0_to_2", "1_to_2", "0_to_3", "1_to_3", "2_to_3")}
-    swapped = Z.copy()
+    live = space.canonical(Z)
+    swapped = live.copy()
     for a, b in (("0_to_1", "0_to_2"), ("1_to_3", "2_to_3")):
-        swapped[:, at[a]], swapped[:, at[b]] = Z[:, at[b]], Z[:, at[a]]
-    free = np.array([not live for live in space.canonical(Z)[:, at["1_to_2"]]])
-    own, other = space.keys(Z), space.keys(swapped)
+        swapped[:, at[a]], swapped[:, at[b]] = live[:, at[b]], live[:, at[a]]
+    own, other, free = space.keys(live), space.keys(swapped), live[:, at["1_to_2"]] == 0
     by_hand = [min(k, o) if f else k for k, o, f in zip(own, other, free)]
     keys = isomorphic_keys(space, Z)
     pairs = set(zip(keys, by_hand))

@@ -133,12 +133,13 @@ def test_latency_coefficients_add_up_to_the_table() -> None:
 
 
 def test_the_strong_regulariser_kills_channels_and_the_result_keeps_the_budget(tmp_path: Path) -> None:
-    c = constraint(SPACE, "latency=40%")
+    c, options = constraint(SPACE, "latency=70%"), {"strength": 12.0, "cycles": 1}
     result = train(
-        morphnet, small_net(SPACE), SPACE, DATA, Recipe(epochs=12, batch=32, shift_px=0), tmp_path, options={"strength": 4.0}, constraint=c
+        morphnet, small_net(SPACE), SPACE, DATA, Recipe(epochs=10, batch=32, shift_px=0), tmp_path, options=options, constraint=c
     )
     assert result.derived is not None and not result.derived.repaired and c.keeps(result.derived.z[None])[0]
-    assert min(r["latency_ms_live"] for r in result.history) < 0.8
+    live = [r["latency_ms_live"] for r in result.history]
+    assert live[0] > 0.95 and 0.01 < live[-1] < 0.9
     assert max(r["accuracy"] for r in result.history) > 0.5
 
 

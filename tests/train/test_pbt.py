@@ -27,9 +27,8 @@ def test_exploit_copies_weights_and_optimizer_state_exactly() -> None:
     drive(run, pbt(run, PBT(members=4)), DATA, 3)
     members, lineage = [run.kept[f"member{i}"] for i in range(4)], run.kept["lineage"]
     top = members[2].state_dict()
-    assert top["optimizer"]["state"] and not torch.equal(
-        next(iter(top["weights"].values())), next(iter(members[1].state_dict()["weights"].values()))
-    )
+    stem = "body.slots.stem.elastics.0.full.1.weight"
+    assert top["optimizer"]["state"] and not torch.equal(top["weights"][stem], members[1].state_dict()["weights"][stem])
     before = [dict(f) for f in lineage["factors"]]  # type: ignore[index]
     exploit(members, lineage, [0.5, 0.1, 0.9, 0.6], 0.25, 3, np.random.default_rng(0))  # type: ignore[arg-type]
     assert_equal(members[1].state_dict(), top)
@@ -71,7 +70,7 @@ def test_a_schedule_leads_back_through_the_ancestors() -> None:
 
 
 def test_it_learns_resumes_and_its_schedule_replays(tmp_path: Path) -> None:
-    recipe, options = Recipe(epochs=8, batch=32, shift_px=0, seed=1), {"members": 3, "quantile": 0.3}
+    recipe, options = Recipe(epochs=5, batch=32, shift_px=0, seed=1), {"members": 2, "quantile": 0.3}
 
     def report(progress: Progress) -> None:
         if progress.step == 14:
@@ -82,14 +81,14 @@ def test_it_learns_resumes_and_its_schedule_replays(tmp_path: Path) -> None:
         train(pbt, small_net(SPACE), SPACE, DATA, recipe, tmp_path / "b", options=options, checkpoint_s=0, report=report)
     train(pbt, two := small_net(SPACE), SPACE, DATA, recipe, tmp_path / "b", options=options, resume=True)
     assert all(torch.equal(s, t) for s, t in zip(one.state_dict().values(), two.state_dict().values()))
-    assert np.mean([r["accuracy"] for r in a.history[-2:]]) > 0.7  # chance is 0.25
+    assert np.mean([r["accuracy"] for r in a.history[-2:]]) > 0.5  # chance is 0.25
     lineage = read_lineage(tmp_path / "a")
-    assert len(lineage["rounds"]) == 7 and all(len(r["copies"]) == 1 for r in lineage["rounds"])
+    assert len(lineage["rounds"]) == 4 and all(len(r["copies"]) == 1 for r in lineage["rounds"])
 
-    replayed = make_run(small_net(SPACE), recipe, DATA, 48, 6)
+    replayed = make_run(small_net(SPACE), recipe, DATA, 30, 6)
     step = pbt(replayed, PBT(replay=str(tmp_path / "a")))
     wanted = schedule(lineage)
-    for number in (0, 7, 40):
+    for number in (0, 7, 29):
         drive(replayed, step, DATA, 1, number)
         factors = [f for at, f in wanted if at <= number][-1]
         lr = replayed.kept["member0"].run.optimizer.param_groups[0]["lr"]  # type: ignore[attr-defined]
