@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import bound, drive, make_run
 from small import small_data, small_net, small_space
+from stepping import bound, drive, make_run
 
 from hwnas.cost import CostModel
 from hwnas.errors import HwnasError

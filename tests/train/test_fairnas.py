@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from runs import a_batch, drive, make_run
 from small import small_data, small_net, small_space
+from stepping import a_batch, drive, make_run
 from torch.nn import functional as F
 
 from hwnas.errors import HwnasError

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import a_batch, bound, drive, make_run
 from small import small_data, small_net, small_space
+from stepping import a_batch, bound, drive, make_run
 
 from hwnas.errors import HwnasError
 from hwnas.gates import path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from runs import a_batch, drive, make_run
 from small import small_data, small_net
+from stepping import a_batch, drive, make_run
 from tiny_spaces import mix_space
 from torch.nn import functional as F
 

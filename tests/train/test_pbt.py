@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import drive, make_run
 from small import small_data, small_net, small_space
+from stepping import drive, make_run
 from test_rewards import assert_equal
 
 from hwnas.errors import HwnasError

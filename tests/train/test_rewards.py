@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from made_up import constraint
-from runs import drive, make_run
 from small import small_data, small_net, small_space
+from stepping import drive, make_run
 
 from hwnas.errors import HwnasError
 from hwnas.gates import path

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from made_up import constraint
-from runs import a_batch, drive, make_run
 from small import small_data, small_net, small_space
+from stepping import a_batch, drive, make_run
 from torch.func import functional_call
 
 from hwnas.errors import HwnasError
