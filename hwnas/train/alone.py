@@ -13,7 +13,7 @@ from ..errors import HwnasError
 from ..gates import path
 from ..space import Space
 from .options import Traits, traits
-from .run import Run, Step, accuracy
+from .run import Run, Step
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def alone(run: Run, options: Alone) -> Step:
         loss = run.loss(logits, y)
         loss.backward()
         run.update()
-        return {"loss": loss.item(), "accuracy": accuracy(logits, y)}
+        return {"loss": loss.item(), "accuracy": run.reward(logits, y)}
 
     return step
 

@@ -12,7 +12,7 @@ from ..gates import Gate, Gates
 from ..gene import Gene
 from ..space import Space
 from .options import Traits, at_least, traits
-from .run import Run, Step, accuracy
+from .run import Run, Step
 
 _DROP = 7  # stream of random numbers, beside those of hwnas.data.batches and hwnas.train.run
 
@@ -60,7 +60,7 @@ def one_shot(run: Run, options: OneShot) -> Step:
             loss = share * run.loss(logits, ys)
             loss.backward()
             record["loss"] += loss.item()
-            record["accuracy"] += share * accuracy(logits, ys)
+            record["accuracy"] += share * run.reward(logits, ys)
             record["paths"] += share * float(np.mean([len(v) / len(g.options) for g, v in kept.items()]))
             _count(run, kept)
         run.update()

@@ -13,7 +13,7 @@ from .afresh import afresh
 from .judge import judge
 from .memory import Memory
 from .options import Traits, at_least, traits
-from .run import Run, Step, accuracy
+from .run import Run, Step
 
 VALID_BATCHES = 8
 
@@ -65,6 +65,6 @@ def random(run: Run, options: Random) -> Step:
                 best.update(score=score, network=i, weights={k: t.clone() for k, t in run.net.state_dict().items()})
         if number + 1 == run.steps:
             run.net.load_state_dict(best["weights"])
-        return {"loss": loss.item(), "accuracy": accuracy(logits, y), "best_valid_accuracy": max(0.0, best["score"])}
+        return {"loss": loss.item(), "accuracy": run.reward(logits, y), "best_valid_accuracy": max(0.0, best["score"])}
 
     return step

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+import torch
 from small import small_data, small_net, small_space
-from stepping import bound, drive, make_run
+from stepping import drive, make_run
 
 from hwnas.cost import CostModel
 from hwnas.errors import HwnasError
@@ -35,7 +34,7 @@ def test_the_worst_or_best_of_those_near_a_cost_is_drawn(pick: str) -> None:
     attentive(run, Attentive(pick, 20))
     surrogate = run.kept["surrogate"]
     surrogate["xx"].fill_diagonal_(1.0)  # type: ignore[index]
-    surrogate["xy"].copy_(__import__("torch").arange(len(surrogate["xy"])).double())  # type: ignore[index, arg-type]
+    surrogate["xy"].copy_(torch.arange(len(surrogate["xy"])).double())  # type: ignore[index, arg-type]
     scorer = Surrogate(SPACE)
     scorer.memory = surrogate  # type: ignore[assignment]
     got = run.sample(1, np.random.default_rng(3))[0]
@@ -54,9 +53,8 @@ def test_settings() -> None:
         Attentive(candidates=0)
 
 
-def test_it_learns(tmp_path: Path) -> None:
+def test_it_learns() -> None:
     run = make_run(small_net(SPACE), Recipe(batch=32, lr=0.05), DATA, steps=60)
     records = drive(run, attentive(run, Attentive()), DATA, 60)
     assert np.mean([r["accuracy_smallest"] for r in records[-5:]]) > 0.7
     assert run.kept["surrogate"]["xy"].abs().sum() > 0  # type: ignore[index]
-    assert bound(attentive, Attentive()).__name__ == "attentive"
