@@ -31,7 +31,7 @@ class ENAS:
         one_of("enas.reward", self.reward, ("", *FORMULAS))
 
 
-@traits(Traits(learns=True, coupled=True, share=False, one_stage=False, held_out=0.2, epoch=IN_TURNS))
+@traits(Traits(learns=True, coupled=True, one_stage=False, held_out=0.2, epoch=IN_TURNS))
 def enas(run: Run, options: ENAS) -> Step:
     """Two phases take turns, epoch by epoch: weights by sampled architectures, then an LSTM controller by their rewards.
 
