@@ -53,10 +53,13 @@ def enas(run: Run, options: ENAS) -> Step:
     return in_turns(run, learner, options.evaluations, options.aggregate)
 
 
-def controller_rate(run: Run, lr: float, evaluations: int, aggregate: int) -> float:
-    """lr, or if it is 0 the paper's 3.5e-3, raised in short runs: in a few dozen such updates the controller would stay noise."""
+def controller_rate(run: Run, lr: float, evaluations: int, aggregate: int, most: float = 0.03) -> float:
+    """lr, or if it is 0 the paper's 3.5e-3, raised in short runs: in a few dozen such updates the controller would stay noise.
+
+    most: bounded logits stand 0.03; without the bound that rate decides everything within a hundred updates.
+    """
     updates = run.steps // run.steps_per_epoch * -(-(evaluations or run.steps_per_epoch) // aggregate)
-    return lr or min(max(3.5e-3, 1.4 / max(updates, 1)), 0.03)
+    return lr or min(max(3.5e-3, 1.4 / max(updates, 1)), most)
 
 
 def in_turns(run: Run, learner: PolicyGradient, evaluations: int, aggregate: int) -> Step:

@@ -18,7 +18,7 @@ from .run import Run, Step
 class MnasNet:
     reward: str = "soft"  # acc (lat / target)^w: "soft" w on both sides, "hard" 0 within the target, -1 above; or "lagrangian"
     w: float = -0.07  # of the soft reward
-    lr: float = 0.0  # of the controller's Adam; 0 = 3.5e-3 as in ENAS, up to 0.03 in runs of fewer than 400 updates
+    lr: float = 0.0  # of the controller's Adam; 0 = 3.5e-3 as in ENAS, up to 0.01 in runs of fewer than 400 updates
     baseline: float = 0.99  # decay of the moving average
     evaluations: int = 0  # architectures rewarded in each controller phase; 0 = as many as the weights have steps in an epoch
     aggregate: int = 10  # of them for each update of the controller
@@ -42,7 +42,7 @@ def mnasnet(run: Run, options: MnasNet) -> Step:
     """
     torch.manual_seed(run.recipe.seed)
     controller = Controller(run.space, bounded=False)
-    adam = torch.optim.Adam(controller.parameters(), lr=controller_rate(run, options.lr, options.evaluations, options.aggregate))
+    adam = torch.optim.Adam(controller.parameters(), lr=controller_rate(run, options.lr, options.evaluations, options.aggregate, most=0.01))
     run.keep(controller=controller, controller_optimizer=adam)
     learner = PolicyGradient(run, controller, adam, Reward(run, options.reward, options.w), options.baseline)
     return in_turns(run, learner, options.evaluations, options.aggregate)
