@@ -16,6 +16,7 @@ from torch import nn
 
 from ..errors import HwnasError
 from ..space import Space
+from ..supernet.elastic import Elastic
 from .run import Run
 
 FORMAT = 1  # 1: weights.safetensors, state.pt (optimizers, loaded with weights_only), progress.json
@@ -123,6 +124,9 @@ def _load_weights(folder: Path, net: nn.Module) -> None:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise HwnasError(f"{path}: cannot be read: {error}") from None
+    for name, elastic in net.named_modules():  # matrices between kernel sizes are there once an algorithm has asked for them
+        if isinstance(elastic, Elastic) and any(k.startswith(f"{name}.transforms.") for k in weights):
+            elastic.learn_kernels()
     own = net.state_dict()
     unlike = [k for k in sorted(own.keys() | weights.keys()) if k not in own or k not in weights or own[k].shape != weights[k].shape]
     if unlike:

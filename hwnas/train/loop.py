@@ -111,7 +111,7 @@ def train(
                         + (f"the last good checkpoint is {kept}" if kept else "there is no checkpoint before it")
                     )
                 speed = {"images_per_s": batches.size / step_s}
-                journal.add(done, metrics, {"lr": rate, **speed})
+                journal.add(done, metrics, {"lr": optimizer.param_groups[0]["lr"], **speed})  # algorithms with phases set their own
                 if report is not None:
                     epoch = number // batches.per_epoch + 1
                     report(Progress(epoch, recipe.epochs, done, steps, metrics, **speed, eta_s=(steps - done) * step_s))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..data import Batches, Dataset, Split, to_float
 from ..supernet import Supernet, fix, resize
+from .afresh import reset_parameters
 from .loop import Algorithm, train
 from .progress import Report
 from .recalibrate import recalibrate
@@ -40,9 +41,7 @@ def retrain(
     student = fix(net, z)
     if not inherit:
         torch.manual_seed(recipe.seed)
-        for module in student.modules():
-            if callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
+        reset_parameters(student)
         if recipe.zero_init:
             zero_init(student)
     teacher = _largest(net, data, recipe) if recipe.distill else None

@@ -34,6 +34,11 @@ def _none_held_out(number: int) -> tuple[Tensor, Tensor]:
     raise HwnasError("this algorithm learns an architecture, but declares no Traits.held_out: no training images are left to learn it on")
 
 
+def accuracy(logits: Tensor, y: Tensor) -> float:
+    """Share of a batch whose largest logit is its label's."""
+    return (logits.detach().argmax(1) == y).float().mean().item()
+
+
 @dataclass(eq=False)
 class Run:
     """One training run, seen from inside.
@@ -56,12 +61,12 @@ class Run:
     constraint: Constraint | None = None  # the budget of the one device that an architecture is learned for
     alpha: Alpha | None = None  # see `learn`
     derive: Callable[[], Codes] | None = None  # Z (k, genes): the architectures learned so far, the preferred one first
+    reward: Callable[[Any, Any], float] = accuracy  # outputs, targets of a batch -> how good; whatever learns from rewards asks it
     stop: str = ""  # why the run should end after this step
 
     def __post_init__(self) -> None:
         self.sample: Callable[[int, np.random.Generator], Codes] = self.space.sample  # the prior: uniform over each gene
         self.visits = np.zeros((len(self.space.genes), max(self.space.sizes, default=0)), np.int64)  # by gene and value
-        self._weights = [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def draw(self, number: int, n: int = 1) -> Codes:
         """Z (n, genes): architectures of a step. A function of (seed, number), so that every process draws the same."""
@@ -85,7 +90,7 @@ class Run:
     def update(self) -> None:
         """One step of the optimizer with the gradients that have gathered, clipped; then there are none."""
         if self.recipe.clip:
-            nn.utils.clip_grad_norm_(self._weights, self.recipe.clip)
+            nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -165,11 +170,6 @@ def soft_cross_entropy(logits: Tensor, teacher: Tensor) -> Tensor:
     """KL(teacher || student), mean over images; both are logits (n, classes). No gradient reaches the teacher."""
     target = teacher.detach().float().log_softmax(1)
     return F.kl_div(logits.float().log_softmax(1), target, reduction="batchmean", log_target=True)
-
-
-def accuracy(logits: Tensor, y: Tensor) -> float:
-    """Share of a batch whose largest logit is its label's."""
-    return (logits.detach().argmax(1) == y).float().mean().item()
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
