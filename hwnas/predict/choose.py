@@ -24,7 +24,8 @@ def choose_blocks(blocks: Sequence[Block], n: int) -> list[Block]:
         return list(blocks)
     X = np.log1p(np.array([list(program_of(b).features().values()) for b in blocks], float))
     X = (X - X.mean(0)) / (X.std(0) + 1e-9)
-    chosen = [next(i for i, b in enumerate(blocks) if b.op == op) for op in dict.fromkeys(b.op for b in blocks)]
+    kinds = ["user" if b.op.startswith("user-") else b.op for b in blocks]
+    chosen = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
     if len(chosen) > n:
         raise HwnasError(f"profile: {n} blocks are too few for the {len(chosen)} operators of the space")
     distance = np.min([((X - X[i]) ** 2).sum(1) for i in chosen], axis=0)
