@@ -63,3 +63,8 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 def show_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
     print(json.dumps(data, indent=1))
+
+
+def count(n: int) -> str:
+    """A number of architectures: 1,594,323, or 1.42e+12 where nobody counts."""
+    return f"{n:,}" if n < 10**9 else f"{n:.3g}"

@@ -14,6 +14,8 @@ from .conv import Head, conv, stem
 from .joins import Add, Concat
 from .mbconv import MBConv
 from .pool import avg_pool, max_pool
+from .residual import Residual, ResidualDown
+from .shuffle import Shuffle, Xception
 from .user import UserOp
 
 OPS: dict[str, Callable[[Block], nn.Module]] = {
@@ -28,6 +30,10 @@ OPS: dict[str, Callable[[Block], nn.Module]] = {
     "max_pool": max_pool,
     "avg_pool": avg_pool,
     "skip": skip,
+    "shuffle": Shuffle,
+    "xception": Xception,
+    "residual": Residual,
+    "residual_down": ResidualDown,
     "add": Add,
     "concat": Concat,
 }
