@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from . import nn as nn
     from .nn import fix as fix
     from .space import Space as Space
+    from .train import fit as train
 
 __version__ = "0.1.0"
 

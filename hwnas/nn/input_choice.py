@@ -33,8 +33,8 @@ class InputChoice(Keyed):
     def forward(self, candidates: Sequence[Tensor]) -> Tensor:
         if len(candidates) != len(self.options):
             raise HwnasError(f"choice {self.key!r}: {len(candidates)} tensors, it was made for {len(self.options)}")
-        picks, weights = self.gate(self.gene)
-        y = self.mix(lambda pick, *xs: xs[pick], picks, weights, *candidates)
+        picks, weights, frozen = self.gate(self.gene)
+        y = self.mix(lambda pick, *xs: xs[pick].detach() if pick in frozen else xs[pick], picks, weights, *candidates)
         assert y is not None
         return y
 

@@ -33,8 +33,8 @@ class LayerChoice(Keyed):
         return Gene.some(self.key, self.options, *self.n_chosen)
 
     def forward(self, *xs: Tensor) -> Tensor:
-        picks, weights = self.gate(self.gene)
-        y = self.mix(lambda pick, *xs: self.candidates[pick](*xs), picks, weights, *xs)
+        picks, weights, frozen = self.gate(self.gene)
+        y = self.mix(lambda pick, *xs: self.candidates[pick](*xs), picks, weights, *xs, frozen=frozen)
         assert y is not None, "every candidate gives a tensor"
         return y
 

@@ -21,11 +21,12 @@ from ..space import Space
 from ..supernet import Supernet
 from . import checkpoint
 from .constraint import Constraint
-from .options import parse_options, traits_of
+from .options import Traits, parse_options, traits_of
 from .progress import Clock, Journal, Progress, Report
 from .recipe import Recipe
 from .result import Result, derived
 from .run import Run, Step, make_optimizer
+from .task import Task
 
 Algorithm = Callable[..., Step]  # (run) or (run, options)
 
@@ -36,7 +37,7 @@ def train(
     algorithm: Algorithm,
     net: nn.Module,
     space: Space,
-    data: Dataset,
+    data: Dataset | Task,
     recipe: Recipe,
     out: Path,
     *,
@@ -51,6 +52,7 @@ def train(
 ) -> Result:
     """Trains net in place. Algorithms that learn an architecture derive it at the end, checked against the constraint's budget.
 
+    data: images with labels, or a task of one's own (its batches may have an order of their own; then a resumed run sees others).
     options: fields of the algorithm's options. constraint: the device and budget that an architecture is learned for.
 
     Everything random is a function of (recipe.seed, step), so a run that was killed and resumed ends with the same bits
@@ -61,22 +63,20 @@ def train(
     and resume is off, if it belongs to another run, or on a loss that is no longer finite.
     """
     traits, chosen = traits_of(algorithm), parse_options(algorithm, options or {})
-    images, held = data.train, None
-    if traits.held_out:
-        images, held = hold_out(data.train, recipe.seed, traits.held_out, len(data.train))
-    batches = Batches(images, recipe.batch, recipe.seed, _augment(recipe, data))
-    valid = Batches(data.valid, recipe.batch, recipe.seed)
+    task = data if isinstance(data, Task) else _task(data, recipe, traits)
+    batches = task.train
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.train()
     steps = recipe.epochs * batches.per_epoch
-    optimizer = make_optimizer(net, recipe)
-    run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, valid.at, _forward(net, recipe))
-    run.constraint = constraint
-    if held is not None:
-        run.arch_batch = Batches(held, recipe.batch, recipe.seed, _augment(recipe, data)).at
+    optimizer = task.optimizer or make_optimizer(net, recipe)
+    run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, task.valid.at, _forward(net, recipe))
+    run.constraint, run.task_loss, run.metrics = constraint, task.loss, task.metrics
+    run.reward = task.reward or run.reward
+    if task.held is not None:
+        run.arch_batch = task.held.at
     step = algorithm(run) if chosen is None else algorithm(run, chosen)
-    identity = _identity(algorithm, net, space, data, recipe) | dict(about or {})
+    identity = _identity(algorithm, net, space, task.identity, recipe) | dict(about or {})
     if chosen is not None:
         identity["options"] = asdict(chosen)
     if constraint is not None:
@@ -100,9 +100,9 @@ def train(
             for number in range(start, steps):
                 torch.manual_seed(int(np.random.SeedSequence([recipe.seed, _STEP, number]).generate_state(1)[0]))
                 rate = recipe.rate(number, steps, recipe.decay or run.decay)
-                for group in optimizer.param_groups:
+                for group in optimizer.param_groups if task.optimizer is None else ():
                     group["lr"] = rate
-                metrics = step(*batches.at(number), number)
+                metrics = run.figures(step(*batches.at(number), number))
                 done, step_s = number + 1, clock.tick()
                 if not all(map(math.isfinite, metrics.values())):
                     kept = checkpoint.newest(out)
@@ -135,18 +135,28 @@ def _result(run: Run, out: Path, last: Path, stopped: str) -> Result:
     return Result(last, out, found, stopped)
 
 
-def _augment(recipe: Recipe, data: Dataset) -> Augment:
-    return Augment(recipe.shift_px, data.mirror if recipe.mirror is None else recipe.mirror, recipe.erase_px)
+def _task(data: Dataset, recipe: Recipe, traits: Traits) -> Task:
+    images, held, augment = (
+        data.train,
+        None,
+        Augment(recipe.shift_px, data.mirror if recipe.mirror is None else recipe.mirror, recipe.erase_px),
+    )
+    if traits.held_out:
+        images, part = hold_out(data.train, recipe.seed, traits.held_out, len(data.train))
+        held = Batches(part, recipe.batch, recipe.seed, augment)
+    labels = data.train.labels.numpy().tobytes()  # another seed holds out other images
+    identity = f"{data.name} {data.shape}, {len(data.train)} + {len(data.valid)} images, split {crc32(labels):08x}"
+    valid = Batches(data.valid, recipe.batch, recipe.seed)
+    return Task(Batches(images, recipe.batch, recipe.seed, augment), valid, held, identity=identity)
 
 
-def _identity(algorithm: Algorithm, net: nn.Module, space: Space, data: Dataset, recipe: Recipe) -> dict[str, Any]:
-    held_out = crc32(data.train.labels.numpy().tobytes())  # another seed holds out other images
+def _identity(algorithm: Algorithm, net: nn.Module, space: Space, data: str, recipe: Recipe) -> dict[str, Any]:
     return {
         "algorithm": algorithm.__name__,
         "space": space.name,
         "space_hash": space.hash,
         "share": net.share if isinstance(net, Supernet) else None,
-        "data": f"{data.name} {data.shape}, {len(data.train)} + {len(data.valid)} images, split {held_out:08x}",
+        "data": data,
         "recipe": recipe.learned(),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,7 +35,9 @@ def _none_held_out(number: int) -> tuple[Tensor, Tensor]:
 
 
 def accuracy(logits: Tensor, y: Tensor) -> float:
-    """Share of a batch whose largest logit is its label's."""
+    """Share of a batch whose largest logit is its label's; 0 where the targets are no labels, see `Run.figures`."""
+    if not isinstance(y, Tensor) or y.is_floating_point() or y.ndim != 1:
+        return 0.0
     return (logits.detach().argmax(1) == y).float().mean().item()
 
 
@@ -63,9 +65,12 @@ class Run:
     derive: Callable[[], Codes] | None = None  # Z (k, genes): the architectures learned so far, the preferred one first
     reward: Callable[[Any, Any], float] = accuracy  # outputs, targets of a batch -> how good; whatever learns from rewards asks it
     stop: str = ""  # why the run should end after this step
+    task_loss: Callable[[Any, Any], Any] | None = None  # outputs, targets -> what is made small, where it is not cross entropy
+    metrics: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)  # of the task, recorded instead of accuracy
 
     def __post_init__(self) -> None:
         self.sample: Callable[[int, np.random.Generator], Codes] = self.space.sample  # the prior: uniform over each gene
+        self._seen: tuple[Any, Any] | None = None
         self.visits = np.zeros((len(self.space.genes), max(self.space.sizes, default=0)), np.int64)  # by gene and value
 
     def draw(self, number: int, n: int = 1) -> Codes:
@@ -84,8 +89,25 @@ class Run:
             self.visits[self.space.index[gene.name], : len(gene.values)] += 1
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Cross entropy with the recipe's label smoothing."""
+        """Cross entropy with the recipe's label smoothing, or the task's own loss."""
+        if self.task_loss is not None:
+            self._seen = (logits.detach() if isinstance(logits, Tensor) else logits, y)
+            found = self.task_loss(logits, y)
+            if not isinstance(found, Tensor) or found.numel() != 1:
+                raise HwnasError(f"loss: gives a {type(found).__name__}, expected a tensor of one number")
+            return found
         return F.cross_entropy(logits.float(), y, label_smoothing=self.recipe.label_smoothing)
+
+    def figures(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """What a step recorded, with the task's own metrics of the last batch in place of accuracies that it does not have."""
+        if self.task_loss is None or self._seen is None:
+            return dict(recorded)
+        found = {k: v for k, v in recorded.items() if not k.startswith("accuracy")}
+        with torch.no_grad():
+            for name, metric in self.metrics.items():
+                value = metric(*self._seen)
+                found |= {k: float(v) for k, v in value.items()} if isinstance(value, Mapping) else {name: float(value)}
+        return found
 
     def update(self) -> None:
         """One step of the optimizer with the gradients that have gathered, clipped; then there are none."""

@@ -104,11 +104,11 @@ def test_blocks_can_be_built_and_measured():
 def test_weighted_gates_reach_the_users_choices():
     space, model, x = SPACES["denoiser"]
     net = Supernet(space, body=copy.deepcopy(model)).eval()
-    logits = {g.name: torch.zeros(len(g.options), requires_grad=True) for g in space.genes}
+    logits = {g: torch.zeros(len(g.values), requires_grad=True) for g in space.genes}
     y = net(x, softmax(logits))
     y.square().sum().backward()
     assert all(t.grad is not None and t.grad.abs().max() > 0 for t in logits.values())
-    hot = {g.name: torch.tensor([-50.0, 50.0, -50.0][: len(g.options)]) for g in space.genes}
+    hot = {g: torch.tensor([-50.0, 50.0, -50.0][: len(g.options)]) for g in space.genes}
     with torch.no_grad():
         z = space.encode({g.name: 1 for g in space.genes})
         assert torch.allclose(net(x, softmax(hot)), net(x, path(space, z)), atol=1e-5)
