@@ -45,10 +45,12 @@ def choose_networks(model: CostModel, n: int, seed: int, metric: str = "macs") -
     Z = space.sample(4000, rng)
     extreme = np.where(rng.random(len(Z))[:, None] < 0.5, space.smallest(), space.largest())
     Z = np.where(rng.random(Z.shape) < rng.random(len(Z))[:, None], Z, extreme)
+    _, first = np.unique(space.keys(Z), return_index=True)
+    Z = Z[np.sort(first)]  # small spaces are drawn many times over
     cost = np.log(model.cost(Z, [metric])[:, 0])
     wanted = np.quantile(cost, 0.01) + (np.arange(n) + 0.5) / n * np.ptp(np.quantile(cost, [0.01, 0.99]))
     chosen: list[int] = []
-    for value in wanted:
+    for value in wanted[: len(Z)]:
         order = np.argsort(np.abs(cost - value))
         chosen.append(int(next(i for i in order if i not in chosen)))
     return Z[chosen]
