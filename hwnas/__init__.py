@@ -6,11 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import nn as nn
-    from .nn import fix as fix
-    from .space import Space as Space
+    from . import nn
+    from .nn import fix
+    from .space import Space
     from .train import fit as train
 
+__all__ = ["Space", "fix", "nn", "train"]
 __version__ = "0.1.0"
 
 _HERE = {"Space": "space", "fix": "nn"}  # name -> its module

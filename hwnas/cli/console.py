@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ from rich.table import Table
 
 from ..steps.progress import Advance
 
-console = Console(stderr=True)
-out = Console(width=None if sys.stdout.isatty() else 120)
+follows = os.environ.get("RANK", "0") != "0"  # one of torchrun's processes, and not the one that speaks for all
+console = Console(stderr=True, quiet=follows)
+out = Console(width=None if sys.stdout.isatty() else 120, quiet=follows)
 
 LUT = typer.Option(Path("lut"), "--lut", help="Folder of the devices' tables.", show_default=True)
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from ..plugins import SPACES, installed
@@ -15,7 +17,7 @@ def spaces(
 ) -> None:
     """Search spaces: how many architectures and distinct blocks they have, what may vary."""
     named = [load_space(spec)] if spec else [load_space(name) for name in installed(SPACES)]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "space": s.spec.partition("(")[0] if not spec else s.spec,
             "architectures": s.architectures,

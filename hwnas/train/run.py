@@ -16,6 +16,7 @@ from ..space import Codes, Space
 from .alpha import Alpha
 from .constraint import TRAVEL, Constraint
 from .recipe import Recipe
+from .world import World
 
 Step = Callable[[Tensor, Tensor, int], dict[str, Any]]  # x (n, c, h, w), y (n,), number of the step -> what to record, floats
 
@@ -66,6 +67,7 @@ class Run:
     reward: Callable[[Any, Any], float] = accuracy  # outputs, targets of a batch -> how good; whatever learns from rewards asks it
     stop: str = ""  # why the run should end after this step
     task_loss: Callable[[Any, Any], Any] | None = None  # outputs, targets -> what is made small, where it is not cross entropy
+    world: World = field(default_factory=World)  # the processes that train together
     metrics: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)  # of the task, recorded instead of accuracy
 
     def __post_init__(self) -> None:
@@ -111,8 +113,10 @@ class Run:
 
     def update(self) -> None:
         """One step of the optimizer with the gradients that have gathered, clipped; then there are none."""
+        weights = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.world.average_gradients(weights)
         if self.recipe.clip:
-            nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], self.recipe.clip)
+            nn.utils.clip_grad_norm_(weights, self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -167,6 +171,7 @@ class Run:
         grads = torch.autograd.grad(loss, parameters, allow_unused=True) if grads is None else grads
         for parameter, grad in zip(parameters, grads):
             parameter.grad = grad
+        self.world.average_gradients(self.alpha.parameters())
         self.alpha_optimizer.step()
         self.alpha_optimizer.zero_grad(set_to_none=True)
         found = {"arch_loss": loss.item(), "entropy": self.alpha.entropy()}

@@ -88,7 +88,8 @@ def source(data: Any, what: str, size: int, seed: int, model: nn.Module) -> Sour
     """Batches from (x, y) tensors, or from any iterable of batches; they are moved to where the model is."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     if isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(t, Tensor) for t in data):
-        return Tensors(*data, what, size, seed, device)
+        x, y = data
+        return Tensors(x, y, what, size, seed, device)
     return Loader(data, what, device)
 
 
