@@ -40,14 +40,19 @@ class Device(BaseModel):
             fields = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise HwnasError(f"{path}: cannot be read as TOML: {error}") from None
+        return Device.parse(fields, str(path))
+
+    @staticmethod
+    def parse(fields: dict[str, Any], where: str) -> Device:
+        """The device of these fields. Raises HwnasError that opens with `where` and names the key and what would do."""
         try:
             return Device(**fields)
         except ValidationError as invalid:
             wrong = invalid.errors()[0]
             key = str(wrong["loc"][0])
             if wrong["type"] == "extra_forbidden":
-                raise did_you_mean(f"key in {path}", key, Device.model_fields) from None
-            raise HwnasError(f"{path}: {key} = {wrong.get('input')!r}: {wrong['msg']}") from None
+                raise did_you_mean(f"key in {where}", key, Device.model_fields) from None
+            raise HwnasError(f"{where}: {key} = {wrong.get('input')!r}: {wrong['msg']}") from None
 
     def save(self, path: Path) -> None:
         """Writes device.toml; fields at their default stand in it too, so that a reader sees all of them."""
@@ -72,6 +77,9 @@ BUILT_IN = {
         Device(name="torch-cpu", runtime="cpu"),
         Device(name="onnx-cpu", runtime="onnx"),
         Device(name="tflite-cpu", runtime="tflite"),
+        Device(name="openvino-cpu", runtime="openvino"),
+        Device(name="ncnn-cpu", runtime="ncnn"),
+        Device(name="mnn-cpu", runtime="mnn"),
         Device(name="cuda", runtime="gpu", pin="off"),
     )
 }
@@ -90,5 +98,7 @@ def find_device(name: str, lut_dir: Path) -> Device:
         return device
     if name not in BUILT_IN:
         known = sorted({*BUILT_IN, *files})
-        raise did_you_mean("device", name, known, f"A device of your own: write {lut_dir / 'NAME' / 'device.toml'}.")
+        raise did_you_mean(
+            "device", name, known, f"A device of your own: `hwnas device add NAME --help`, or write {lut_dir / 'NAME' / 'device.toml'}."
+        )
     return BUILT_IN[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -12,11 +13,38 @@ Clock = Literal["auto", "cpu", "wall"]
 # A repeat is preempted where wall time exceeds CPU time by more than 5 % and 2 us. Undisturbed, the two clocks differ by
 # -0.3 +- 0.1 us here (CPU time is the outer pair); a disturbance costs 2 us at the least, the switch to a thread and back.
 PREEMPTED_SHARE, PREEMPTED_NS = 0.05, 2000
+EXTRA = ("load_s", "first_run_ms", "peak_rss_bytes", "energy_mj", "instructions")  # fields that a device may tell
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a program that keeps its single timings to itself said of one repeat; times of one inference."""
+
+    count: int
+    min_ms: float
+    max_ms: float
+    std_ms: float
+
+    @staticmethod
+    def from_dict(fields: Any) -> Summary:
+        """Raises ValueError for figures that cannot be."""
+        names = ("count", "min_ms", "max_ms", "std_ms")
+        figures: list[Any] = [fields.get(name) for name in names] if isinstance(fields, dict) else [None]
+        if not all(type(f) in (int, float) and 0 <= f < float("inf") for f in figures):
+            raise ValueError(f"summaries has {str(fields)[:60]}: expected {', '.join(names)}, finite and not negative")
+        count, low, high, std = figures
+        if type(count) is not int or count < 1 or low > high:
+            raise ValueError(f"summaries has {str(fields)[:60]}: expected a whole count of at least 1 and min_ms <= max_ms")
+        return Summary(count, low, high, std)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Nothing is dropped here: preempted repeats stay, marked. Statistics are derived, per inference, in ms."""
+    """Nothing is dropped here: preempted repeats stay, marked. Statistics are derived, per inference, in ms.
+
+    Where the device tells summaries only (`summaries` is not None), a repeat is one invocation of its program: wall_ns is the
+    average of its `count` inferences, and the single ones are not known.
+    """
 
     wall_ns: tuple[int, ...] = ()  # of each repeat: `loops` inferences
     cpu_ns: tuple[int, ...] | None = None  # CPU time of the thread; None where it means nothing (several threads, GPU)
@@ -24,7 +52,11 @@ class Sample:
     load_s: float | None = None  # reading and preparing the file
     first_run_ms: float | None = None
     peak_rss_bytes: int | None = None  # resident memory of the whole worker process, at its peak while this file was in it
+    energy_mj: float | None = None  # of one inference: what the processor package or the GPU drew meanwhile, its idle draw included
+    instructions: float | None = None  # of one inference, in user mode
+    conditions: dict[str, float] | None = None  # load average, temperature, frequency when it was done
     error: str | None = None
+    summaries: tuple[Summary, ...] | None = None  # one for each repeat; None where every single timing is here
 
     @staticmethod
     def failed(reason: str) -> Sample:
@@ -45,14 +77,32 @@ class Sample:
             raise ValueError(f"{len(wall)} wall_ns but {len(cpu)} cpu_ns")  # type: ignore[arg-type]
         if type(loops) is not int or loops < 1:
             raise ValueError(f"loops is {loops!r}: expected a whole number >= 1")
-        rest = {name: fields.get(name) for name in ("load_s", "first_run_ms", "peak_rss_bytes")}
+        for name in EXTRA:
+            value = fields.get(name)
+            if value is not None and not (type(value) in (int, float) and isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value!r}: expected a number that is not negative")
+        conditions = fields.get("conditions")
+        if conditions is not None and not (isinstance(conditions, dict) and all(type(v) in (int, float) for v in conditions.values())):
+            raise ValueError(f"conditions is {str(conditions)[:60]}: expected numbers by name")
+        rest = {name: fields.get(name) for name in (*EXTRA, "conditions")}
+        summaries = fields.get("summaries")
+        if summaries is not None:
+            if not isinstance(summaries, list) or len(summaries) != len(wall):  # type: ignore[arg-type]
+                raise ValueError(f"{len(wall)} wall_ns but summaries is {str(summaries)[:60]}")  # type: ignore[arg-type]
+            rest["summaries"] = tuple(Summary.from_dict(summary) for summary in summaries)
         return Sample(tuple(wall), None if cpu is None else tuple(cpu), loops, **rest)  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
-        """What from_dict reads: the reason alone, or everything else."""
+        """What from_dict reads: the reason alone, or everything else that the device told."""
         if self.error is not None:
             return {"error": self.error}
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items() if name != "error"}
+        optional = (*EXTRA, "conditions", "error", "summaries")
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if not (k in optional and v is None)}
+
+    @property
+    def inferences(self) -> int:
+        """How many were timed."""
+        return sum(s.count for s in self.summaries) if self.summaries else self.loops * len(self.wall_ns)
 
     @property
     def wall_ms(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,15 @@ class Table:
             levels[group_of[line]].append(level)
         return {group: float(np.median(v)) for group, v in levels.items()}
 
+    def drifted(self, limit: float, clock: Clock = "auto") -> dict[tuple[str, int], float]:
+        """(key, round) -> level, of the rows measured while the sentinels near them were off by more than `limit` (0.2 is 20 %).
+
+        Level is relative to the median over the table. So much is no longer a drift that can be divided out.
+        """
+        clock, level = self._clock(clock), self._level(clock)
+        rows = {(key, r): (line, s) for key, rounds in self._samples.items() for r, (line, s) in rounds.items()}
+        return {where: level(line) for where, (line, s) in rows.items() if s.error is None and abs(level(line) - 1) > limit}
+
     def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float]]:
         """[(line, time of the sentinel relative to its median over the table)], of all that did not fail."""
         times = [(line, sample.latency_ms(clock)) for line, _, sample in self._sentinels if sample.error is None]
@@ -144,20 +154,30 @@ class Table:
 
     def _times(self, clock: Clock) -> dict[str, list[np.ndarray]]:
         """Key -> the repeats (repeats,) of each of its rounds in ms, drift divided out; keys that failed are not in it."""
-        if clock == "auto":
-            clock = "cpu" if all(s.cpu_ns is not None for key in self.keys for s in self.samples(key) if s.error is None) else "wall"
-        failed, sentinels = self.failed, self._sentinel_levels(clock)
+        clock, failed = self._clock(clock), self.failed
+        level = self._level(clock)
+        return {
+            key: [sample.times_ms(clock) / level(line) for line, sample in rounds.values()]
+            for key, rounds in self._samples.items()
+            if key not in failed
+        }
+
+    def _clock(self, clock: Clock) -> Clock:
+        """What "auto" stands for: CPU time where every sample has it."""
+        if clock != "auto":
+            return clock
+        return "cpu" if all(s.cpu_ns is not None for key in self.keys for s in self.samples(key) if s.error is None) else "wall"
+
+    def _level(self, clock: Clock) -> Callable[[int], float]:
+        """Line -> how slow the machine was there, by the sentinels nearest to it."""
+        sentinels = self._sentinel_levels(clock)
         lines, levels = np.array([line for line, _ in sentinels]), np.array([level for _, level in sentinels])
 
         def level(line: int) -> float:
             near = np.argsort(np.abs(lines - line), kind="stable")[:NEAREST]
             return float(np.median(levels[near])) if len(near) else 1.0
 
-        return {
-            key: [sample.times_ms(clock) / level(line) for line, sample in rounds.values()]
-            for key, rounds in self._samples.items()
-            if key not in failed
-        }
+        return level
 
     def _add(self, row: dict[str, Any], line: int) -> None:
         key, round, sitting = row.get("key"), row.get("round"), row.get("sitting")

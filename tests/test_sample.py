@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from hwnas.sample import Sample
+from hwnas.sample import Sample, Summary
 
 MS = 1_000_000
 SAMPLE = Sample(wall_ns=(10 * MS, 20 * MS, 11 * MS, 12 * MS), cpu_ns=(10 * MS, 10 * MS, 11 * MS, 12 * MS), loops=10, load_s=0.5)
+
+SUMMARISED = Sample(wall_ns=(2 * MS, 3 * MS), summaries=(Summary(50, 1.5, 4.0, 0.25), Summary(40, 2.5, 3.5, 0.0)))
 
 
 def test_times_are_those_of_one_inference():
@@ -41,9 +43,14 @@ def test_without_cpu_time_there_is_the_wall_clock_only():
         sample.latency_ms("cpu")
 
 
-@pytest.mark.parametrize("sample", [SAMPLE, Sample((5,), None), Sample.failed("out of memory")])
+@pytest.mark.parametrize("sample", [SAMPLE, Sample((5,), None), Sample.failed("out of memory"), SUMMARISED])
 def test_json_and_back(sample):
     assert Sample.from_dict(json.loads(json.dumps({"key": "k", **sample.to_dict()}))) == sample
+
+
+def test_a_summary_counts_the_inferences_that_are_in_its_average():
+    assert SUMMARISED.inferences == 90 and SUMMARISED.wall_ms.tolist() == [2.0, 3.0] and SAMPLE.inferences == 40
+    assert "summaries" not in SAMPLE.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,11 @@ def test_json_and_back(sample):
         ({"wall_ns": [1, 2], "cpu_ns": [1]}, "2 wall_ns but 1 cpu_ns"),
         ({"wall_ns": [1], "cpu_ns": [0]}, "cpu_ns"),
         ({"wall_ns": [1], "loops": 0}, "loops is 0"),
+        ({"wall_ns": [1, 2], "summaries": [{"count": 1, "min_ms": 1, "max_ms": 1, "std_ms": 0}]}, "2 wall_ns but summaries"),
+        ({"wall_ns": [1], "summaries": [{"count": 0, "min_ms": 1, "max_ms": 1, "std_ms": 0}]}, "count of at least 1"),
+        ({"wall_ns": [1], "summaries": [{"count": 1, "min_ms": 2, "max_ms": 1, "std_ms": 0}]}, "min_ms <= max_ms"),
+        ({"wall_ns": [1], "summaries": [{"count": 1, "min_ms": 1, "max_ms": float("nan"), "std_ms": 0}]}, "finite"),
+        ({"wall_ns": [1], "summaries": ["fast"]}, "summaries has fast"),
     ],
 )
 def test_a_device_that_lies_is_not_believed(fields, reason):

@@ -50,11 +50,16 @@ def calibrate(time_loops: Callable[[int], tuple[int, int | None]], min_repeat_s:
     return loops
 
 
-def measure(time_loops: Callable[[int], tuple[int, int | None]], plan: dict[str, Any]) -> dict[str, Any]:
+def measure(
+    time_loops: Callable[[int], tuple[int, int | None]],
+    plan: dict[str, Any],
+    counters: Callable[[], dict[str, float]] = dict,
+) -> dict[str, Any]:
     """Times what time_loops runs, after the plan (hwnas.measure.Plan as a dict).
 
     Returns {"loops", "first_run_ms", "wall_ns": [...], "cpu_ns": [...] or None}: an entry for each repeat, the total of its `loops`
-    inferences. Stops early, with what it has, when half of time_limit_s is gone: a slow block is worth a short sample.
+    inferences; and for each of the counters, which give totals, by how much it grew for one inference. Stops early, with what it
+    has, when half of time_limit_s is gone: a slow block is worth a short sample.
     """
     deadline = time.perf_counter() + plan["time_limit_s"] / 2
     collecting = gc.isenabled()
@@ -69,14 +74,40 @@ def measure(time_loops: Callable[[int], tuple[int, int | None]], plan: dict[str,
         wall: list[int] = []
         cpu: list[int | None] = []
         total_ns = 0
-        while len(wall) < plan["repeats"] or total_ns < plan["min_total_s"] * 1e9:
+        give_up = min(deadline, time.perf_counter() + plan.get("limit_s", 0.0))
+        before = counters()
+        while len(wall) < plan["repeats"] or total_ns < plan["min_total_s"] * 1e9 or not _precise(wall, cpu, plan, give_up):
             wall_ns, cpu_ns = time_loops(loops)
             wall.append(wall_ns)
             cpu.append(cpu_ns)
             total_ns += wall_ns
             if time.perf_counter() > deadline:
                 break
+        after = counters()
     finally:
         if collecting:
             gc.enable()
-    return {"loops": loops, "first_run_ms": first_ns / 1e6, "wall_ns": wall, "cpu_ns": None if None in cpu else cpu}
+    grown = {name: (after[name] - before[name]) / (loops * len(wall)) for name in before if name in after}
+    return {"loops": loops, "first_run_ms": first_ns / 1e6, "wall_ns": wall, "cpu_ns": None if None in cpu else cpu, **grown}
+
+
+def median_interval(times: list[int]) -> tuple[int, int] | None:
+    """95 % confidence interval of the median, from order statistics: no assumption on how times are distributed.
+
+    The ranks are n/2 -+ 1.96 sqrt(n)/2 rounded outwards (Conover, Practical Nonparametric Statistics, section 3.2). None for fewer than 8
+    times, where the ranks lie outside of the sample.
+    """
+    n, ordered = len(times), sorted(times)
+    reach = 1.96 * math.sqrt(n) / 2
+    low, high = math.floor(n / 2 - reach), math.ceil(n / 2 + reach) + 1
+    return (ordered[low - 1], ordered[high - 1]) if 1 <= low and high <= n else None
+
+
+def _precise(wall: list[int], cpu: list[int | None], plan: dict[str, Any], give_up: float) -> bool:
+    """Whether the plan's target is reached: half the interval's width as a share of the median; or its time is up."""
+    target = plan.get("target", 0.0)
+    if not target or time.perf_counter() > give_up:
+        return True
+    times = [own for own in cpu if own is not None] or wall
+    interval = median_interval(times)
+    return interval is not None and interval[1] - interval[0] <= 2 * target * sorted(times)[len(times) // 2]

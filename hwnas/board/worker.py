@@ -1,9 +1,9 @@
 """The worker: `python worker.py DEVICE_MODULE.py` answers requests, one JSON object per line, until its input ends.
 
     {"id": 1, "do": "facts", "options": {...}}
-        -> {"id": 1, "host": {...}, "conditions": {...}, "runtime": {...}}
+        -> {"id": 1, "host": {...}, "conditions": {...}, "runtime": {...}, "pid": ...}
     {"id": 2, "do": "time", "file": ..., "options": {...}, "plan": {...}}
-        -> {"id": 2, "wall_ns": [...], "cpu_ns": [...], "loops": ..., ...}
+        -> {"id": 2, "wall_ns": [...], "cpu_ns": [...], "loops": ..., "energy_mj": ..., "conditions": {...}, ...}
     {"id": 3, "do": "predict", "file": ..., "options": {...}, "x": file.npy, "y": file.npy}
         -> {"id": 3}
     {"id": 4, "do": "exit"}
@@ -26,10 +26,12 @@ from types import ModuleType
 from typing import Any
 
 import clock  # type: ignore[import-not-found]  # beside this file on every device
+import counters  # type: ignore[import-not-found]
 import host_facts  # type: ignore[import-not-found]
 import numpy as np
 
 API = 1
+COUNTERS = counters.Counters()  # before the runtime starts its threads
 GRACE_S = 2.0  # the host gives up first, if it is there
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -47,7 +49,8 @@ def load_device(path: str) -> ModuleType:
 
 
 def facts(device: Any, request: Request) -> Answer:
-    return {"host": host_facts.identity(), "conditions": host_facts.conditions(), "runtime": device.facts(request["options"])}
+    seen = {"host": host_facts.identity(), "conditions": host_facts.conditions(), "runtime": device.facts(request["options"])}
+    return {**seen, "pid": os.getpid()}
 
 
 def time_file(device: Any, request: Request) -> Answer:
@@ -60,12 +63,20 @@ def time_file(device: Any, request: Request) -> Answer:
     try:
         rng = np.random.default_rng(0)
         session.put([rng.standard_normal(shape, dtype=np.float32) for shape in session.shapes])
-        with_cpu = options.get("threads", 1) == 1
+        on_cpu = getattr(session, "on_cpu", True)
+        with_cpu = on_cpu and options.get("threads", 1) == 1
         own = getattr(session, "timed", None)  # a device with a clock of its own, such as CUDA events
-        result = clock.measure(own or (lambda loops: clock.timed(session.run, loops, with_cpu)), plan)
+        count = getattr(session, "counters", COUNTERS.read if on_cpu else dict)
+        estimate = device.facts(options).get("estimate", False)
+        if estimate:  # nothing runs: there is nothing to wait for, and only the times are the device's
+            plan = {**plan, "warmup_s": 0.0, "min_repeat_s": 0.0}
+        result = clock.measure(own or (lambda loops: clock.timed(session.run, loops, with_cpu)), plan, count)
     finally:
         session.close()
-    return {**result, "load_s": load_s, "peak_rss_bytes": host_facts.peak_rss_bytes() if fresh else None}
+    if estimate:
+        return {name: result[name] for name in ("wall_ns", "cpu_ns", "loops")}
+    peak = host_facts.peak_rss_bytes() if fresh else None
+    return {**result, "load_s": load_s, "peak_rss_bytes": peak, "conditions": host_facts.conditions()}
 
 
 def predict(device: Any, request: Request) -> Answer:

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import health, look, measure, pipeline
+from . import device, health, look, measure, pipeline
 from .algorithms import algorithms
 from .console import console
 from .spaces import spaces
@@ -28,6 +28,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 a certificate did not PASS, 2 wrong input, 130 interrupted (run again to go on).",
 )
 app.command()(look.devices)
+app.add_typer(device.device, name="device")
 app.command()(spaces)
 app.command()(measure.profile)
 app.add_typer(look.lut, name="lut")

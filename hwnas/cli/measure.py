@@ -10,7 +10,9 @@ from ..data import load_data
 from ..device import find_device
 from ..measure import Plan
 from ..predict import profile_space
+from ..profiler import load_profiler
 from ..spaces import load_space
+from ..steps.progress import pace
 from .console import JSON, LUT, bar, out, show_json
 
 
@@ -22,6 +24,8 @@ def profile(
     blocks: int = typer.Option(400, "--blocks", help="Blocks to measure at most; a predictor fills the others."),
     networks: int = typer.Option(40, "--networks", help="Whole networks to measure for calibration, at least 19."),
     rounds: int = typer.Option(6, "--rounds", help="How often each is measured, in random order."),
+    target: float = typer.Option(0.0, "--target", help="Repeat until the median is known within so many %; 0: do not look."),
+    limit_s: float = typer.Option(1.0, "--limit-s", help="But for at most so long, per block and round."),
     seed: int = typer.Option(0, "--seed"),
     json: bool = JSON,
 ) -> None:
@@ -35,9 +39,11 @@ def profile(
         channels, height, _ = loaded.shape
         of_data = {"channels": channels, "size": height, "classes": len(loaded.classes)}
     chosen, made = find_device(device, lut), load_space(space, of_data)
+    estimate = load_profiler(chosen.runtime).estimate
     if not json:
+        verb = "estimating" if estimate else "measuring"
         count = f"{made.architectures:.3g} architectures of {len(made.blocks)} distinct blocks"
-        out.print(f"{made.spec}: {count}; measuring {min(blocks, len(made.blocks))}", highlight=False)
+        out.print(f"{made.spec}: {count}; {verb} {min(blocks, len(made.blocks))}", highlight=False)
     with bar(f"profile {device}") as advance:
         quietness, calibration = profile_space(
             made,
@@ -45,26 +51,33 @@ def profile(
             lut,
             blocks=blocks,
             networks=networks,
-            plan=Plan(rounds=rounds),
+            plan=Plan(rounds=rounds, target=target / 100, limit_s=limit_s),
             seed=seed,
-            report=lambda i, n, key, sample: advance(i, n, key[:48]),
+            report=pace(advance, rounds),
         )
     if json:
         show_json(
             {
                 "device": device,
                 "space_hash": made.hash,
+                "estimate": estimate,
                 "quiet": quietness.quiet,
                 "verdict": str(quietness),
+                "advice": quietness.advice,
                 "margin": calibration.margin,
                 "plain": calibration.plain.to_dict(),
                 "held_out": calibration.held_out.to_dict(),
             }
         )
         return
-    out.print(f"machine: {quietness}", highlight=False)
+    if estimate:
+        out.print(f"ESTIMATE from a datasheet: nothing was measured. Table: {lut / device}", highlight=False)
+        return
     for key, noise in quietness.noisiest[:3]:
-        out.print(f"  noisiest: {key}: rounds {noise:.1%} apart", highlight=False)
+        out.print(f"noisiest: {key}: rounds {noise:.1%} apart", highlight=False)
     out.print(f"sum of blocks alone: {calibration.plain}", highlight=False)
     out.print(f"calibrated, left out: {calibration.held_out}", highlight=False)
     out.print(f"bound at 95 %: predicted + {calibration.margin:.1%}. Table: {lut / device}", highlight=False)
+    out.print(f"machine: {quietness}", highlight=False)
+    for advice in quietness.advice:
+        out.print(f"  to make it quieter: {advice}", highlight=False)

@@ -30,7 +30,8 @@ from .console import JSON, LUT, bar, console, count, show_json, show_table
 
 RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
 BUDGET_HELP = (
-    "DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB. Metrics: latency, memory, size, macs, params. "
+    "DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB. Metrics: latency, memory, size, macs, params; "
+    "energy and instructions where the device tells them. "
     "1ms|2ms gives a winner for each; 30% is a share of the reachable range. Repeat for more devices."
 )
 BUDGET = typer.Option([], "--budget", "-b", help=BUDGET_HELP)
@@ -105,8 +106,9 @@ def search(
     for w in winners:
         names = w.target.metric_names
         limits = ", ".join(f"{n} {METRICS[n].text(v)}" for n, v in zip(names, w.target.limits))
+        estimate = " (estimate)" if w.estimate else ""
         upper = ", ".join(METRICS[n].text(w.upper[METRICS[n].field]) for n in names)
-        rows.append((w.target.budget.device, limits, upper, f"{w.accuracy:.2%}", f"{w.random_accuracy:.2%}", w.evaluations))
+        rows.append((w.target.budget.device + estimate, limits, upper, f"{w.accuracy:.2%}", f"{w.random_accuracy:.2%}", w.evaluations))
     show_table("winners", ["device", "budget", "upper bound", ">accuracy (search-validation)", ">random search", ">evaluations"], rows)
     _say(f"Next: hwnas export {run}")
 
@@ -183,6 +185,8 @@ def _search(run: RunFolder, force: bool = False) -> list[Winner]:
         for name, span, limit in zip(target.metric_names, target.ranges, target.limits):
             text = METRICS[name].text
             _say(f"{target.budget.device}: {name} {text(span.low)} to {text(span.high)} reachable, budget {text(limit)}")
+        if model.estimate:
+            _say(f"{target.budget.device}: latencies are an ESTIMATE from a datasheet: nothing was measured")
         if model.predicted:
             _say(f"{target.budget.device}: {len(model.predicted)} of {len(run.space.blocks)} blocks predicted, not measured")
     if run.traits.learns:
@@ -204,8 +208,13 @@ def _finish(run: RunFolder, json: bool) -> None:
     if json:
         show_json(summary)
     else:
-        note = f"every number was measured here; files in {run.path}/devices, all figures in {run.path}/summary.json"
+        estimated = ", ".join(dict.fromkeys(row["device"] for row in summary["rows"] if row.get("estimate")))
+        source = f"latencies of {estimated} are estimates from a datasheet" if estimated else "every number was measured here"
+        note = f"{source}; files in {run.path}/devices, all figures in {run.path}/summary.json"
         show_table(f"{run.path}: {summary['data']}", *_columns(summary["rows"]), note=note)
+        for row in summary["rows"]:
+            if row.get("reason"):
+                _say(f"{row['device']}: {row['verdict']}: {row['reason']}")
     if any(row["verdict"] != "PASS" for row in summary["rows"]):
         raise typer.Exit(1)
 

@@ -38,6 +38,7 @@ class CostModel:
         self.base = {"file_bytes": float(FILE_BYTES), **(base or {})}
         self.margin = dict(margin or {})
         self.predicted: frozenset[Block] = frozenset()  # blocks whose latency was not measured
+        self.estimate = False  # whether latencies come from a datasheet, and nothing was measured
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..cost import METRICS
+from ..profiler import is_estimate
 from ..search import Target
 from .timing import MAX_PREEMPTED, Timing
 
@@ -16,19 +17,29 @@ Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 def judge(target: Target, timing: Timing, counted: Mapping[str, float]) -> tuple[Verdict, dict[str, Any]]:
     """(verdict, {metric: {budget, value, keeps}}): PASS when every limit is kept.
 
-    Latency is kept when the upper 95 % confidence limit of its median is within the budget. counted: file_bytes,
-    memory_bytes, macs, params of the file itself. A timing with over 20 % of samples preempted is INCONCLUSIVE, never PASS;
+    Latency is kept when the upper 95 % confidence limit of its median is within the budget, energy and instructions when the process
+    with most of it is. counted: file_bytes,
+    memory_bytes, macs, params of the file itself. A timing that proves nothing (see `proves_nothing`) is INCONCLUSIVE, never PASS;
     a counted limit that is broken is a FAIL whatever the timing.
     """
     kept: dict[str, Any] = {}
     for name, field, limit in zip(target.metric_names, target.fields, target.limits):
-        value = timing.upper_ms(0.5) if METRICS[name].measured else counted[field]
+        value = timing.upper(field) if METRICS[name].measured else counted[field]
         kept[field] = {"budget": float(limit), "value": float(value), "keeps": bool(value <= limit)}
     if not all(k["keeps"] for field, k in kept.items() if field in counted):
         return "FAIL", kept
-    if timing.preempted > MAX_PREEMPTED:
+    if proves_nothing(timing):
         return "INCONCLUSIVE", kept
     return ("PASS" if all(k["keeps"] for k in kept.values()) else "FAIL"), kept
+
+
+def proves_nothing(timing: Timing) -> str | None:
+    """Why a timing can neither pass nor fail a budget, or None where it can."""
+    if is_estimate(timing.fingerprint):
+        return "the times are an estimate from a datasheet: nothing was measured"
+    if timing.preempted > MAX_PREEMPTED:
+        return f"other programs had the core during {timing.preempted:.0%} of the inferences, at most {MAX_PREEMPTED:.0%} are allowed"
+    return None
 
 
 def share_used(kept: Mapping[str, Mapping[str, Any]]) -> float:

@@ -13,7 +13,7 @@ from ..device import Device
 from ..errors import HwnasError
 from ..measure import Plan, Transport, Worker
 from ..profiler import load_profiler
-from ..sample import Sample
+from ..sample import EXTRA, Sample
 
 CONFIDENCE = 0.95
 MAX_PREEMPTED = 0.20  # above this share of disturbed samples a timing proves nothing
@@ -45,6 +45,11 @@ class Timing:
         return np.concatenate([s.wall_ms for s in self.samples])
 
     @property
+    def summaries_only(self) -> bool:
+        """Whether the device told averages of many inferences only, so that nothing is known of the single ones."""
+        return any(s.summaries for s in self.samples)
+
+    @property
     def preempted(self) -> float:
         """Share of inferences in which something else had the core."""
         return float(np.concatenate([s.preempted for s in self.samples]).mean())
@@ -58,17 +63,32 @@ class Timing:
         rank = int(binom.ppf(CONFIDENCE, len(ordered), q)) + 1
         return float(ordered[min(rank, len(ordered)) - 1])
 
+    def upper(self, field: str) -> float:
+        """What a budget of a measured metric is held against: `upper_ms(0.5)`, or the most that a process used for one inference.
+
+        Raises HwnasError for a metric that the device did not tell.
+        """
+        if field == "latency_ms":
+            return self.upper_ms(0.5)
+        told = [value for s in self.samples if (value := getattr(s, field)) is not None]
+        if len(told) < len(self.samples):
+            raise HwnasError(f"the device did not tell {field} of this file: run it as when it was profiled (energy needs root on Linux)")
+        return float(max(told))
+
     def to_dict(self) -> dict[str, Any]:
-        wall = self.wall_ms
+        wall, single = self.wall_ms, not self.summaries_only
         return {
             "p50_ms": round(self.percentile_ms(0.5), 6),
-            "p90_ms": round(self.percentile_ms(0.9), 6),
-            "p95_ms": round(self.percentile_ms(0.95), 6),
+            "p90_ms": round(self.percentile_ms(0.9), 6) if single else None,
+            "p95_ms": round(self.percentile_ms(0.95), 6) if single else None,
             "p50_upper_ms": round(self.upper_ms(0.5), 6),
             "samples": len(wall),
+            "sample_is": "one inference" if single else "the average of one invocation of the device's program",
+            "inferences": sum(s.inferences for s in self.samples),
             "preempted": int(round(self.preempted * len(wall))),
             "processes": [
-                {"samples": len(s.wall_ns), "p50_ms": float(np.median(s.wall_ms)), "load_s": s.load_s, "first_run_ms": s.first_run_ms}
+                {"samples": len(s.wall_ns), "p50_ms": float(np.median(s.wall_ms))}
+                | {field: told for field in EXTRA if (told := getattr(s, field)) is not None}
                 for s in self.samples
             ],
         }

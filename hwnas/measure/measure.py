@@ -18,10 +18,11 @@ from ..errors import HwnasError
 from ..profiler import load_profiler
 from ..sample import Sample
 from ..table import SENTINEL, Table
-from .connection import Transport, Worker
+from ..transports.transport import Transport
+from .connection import Worker
 from .job import Job
 from .plan import Plan
-from .quietness import Quietness
+from .quietness import QUARANTINE, Quietness
 
 SENTINEL_BLOCK = Block("mbconv", 16, 16, 14, 14, kernel=3, expand=4, act="relu")
 SENTINEL_EVERY = 10  # jobs
@@ -59,8 +60,9 @@ def measure(
     """Adds a row to the table for every (key, round) that it does not have, each on disk before the next is begun.
 
     The order is random and another one in each round, so that a drift lands on no block in particular; a fixed sentinel block is timed
-    among them to show it. A job that fails is a row with the reason and is left alone from then on, unless `retry`.
-    Raises HwnasError if the device is gone or the disk is full; what has been measured stays.
+    among them to show it. Rows that were measured while the sentinel was over 20 % off its usual time are measured again at the end, and
+    what is off then, too, is counted in the Quietness. A job that fails is a row with the reason and is left alone from then on,
+    unless `retry`. Raises HwnasError if the device is gone or the disk is full; what has been measured stays.
     """
     given_up = set() if retry else set(table.failed)
     again = set(table.failed) - given_up
@@ -69,21 +71,30 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         artifacts = _Artifacts(worker, Path(folder))
         sentinel = Job.of(SENTINEL_BLOCK, worker.device.batch)
-        since_sentinel, last_round = 0, None
-        for done, (key, r) in enumerate(todo, 1):
-            if key in given_up:
-                continue
-            if r != last_round or since_sentinel == SENTINEL_EVERY:
-                table.append(SENTINEL, r, artifacts.time(SENTINEL, sentinel, plan))
-                since_sentinel, last_round = 0, r
-            sample = artifacts.time(key, jobs[key], plan)
-            table.append(key, r, sample)
-            since_sentinel += 1
-            if sample.error is not None:
-                given_up.add(key)
-                log.warning("%s: %s: %s", worker.device.name, key, sample.error)
-            if report:
-                report(done, len(todo), key, sample)
+
+        def add(rows: list[tuple[str, int]], done: int, total: int) -> None:
+            since_sentinel, last_round = 0, None
+            for done, (key, r) in enumerate(rows, done + 1):  # noqa: B020
+                if key in given_up:
+                    continue
+                if r != last_round or since_sentinel == SENTINEL_EVERY:
+                    table.append(SENTINEL, r, artifacts.time(SENTINEL, sentinel, plan))
+                    since_sentinel, last_round = 0, r
+                sample = artifacts.time(key, jobs[key], plan)
+                table.append(key, r, sample)
+                since_sentinel += 1
+                if sample.error is not None:
+                    given_up.add(key)
+                    log.warning("%s: %s: %s", worker.device.name, key, sample.error)
+                if report:
+                    report(done, total, key, sample)
+            if rows:
+                table.append(SENTINEL, rows[-1][1], artifacts.time(SENTINEL, sentinel, plan))  # the last rows have one on either side
+
+        add(todo, 0, len(todo))
+        levels, here = table.drifted(QUARANTINE), set(todo)
+        worst = sorted(here & levels.keys(), key=lambda row: -abs(levels[row] - 1))[: len(jobs)]  # a round's worth: it is to end
+        add(sorted(worst, key=lambda row: row[1]), len(todo), len(todo) + len(worst))
     return Quietness.of(table)
 
 

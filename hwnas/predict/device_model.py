@@ -14,9 +14,11 @@ from ..cost import CostModel
 from ..device import Device
 from ..errors import HwnasError
 from ..measure import Job, Plan, Quietness, Report, profile
+from ..profiler import is_estimate
 from ..space import Codes, Space
 from ..supernet import network
 from ..table import Table
+from .additive import additive
 from .block_predictor import MIN_FIT, BlockPredictor
 from .calibration import MIN_NETWORKS, Calibration
 from .choose import OVERHEAD, choose_blocks, choose_networks, network_key, networks_in
@@ -98,8 +100,14 @@ def device_model(space: Space, folder: Path, force: bool = False) -> CostModel:
         model = CostModel(space, {"latency_ms": block_ms})
     else:
         corrected = calibration.correct(space.blocks, block_ms)
-        model = CostModel(space, {"latency_ms": corrected}, {"latency_ms": calibration.base_ms}, {"latency_ms": calibration.margin})
-    model.predicted = predicted
+        others = additive(space, table)
+        model = CostModel(
+            space,
+            {"latency_ms": corrected} | {field: other.blocks for field, other in others.items()},
+            {"latency_ms": calibration.base_ms} | {field: other.base for field, other in others.items()},
+            {"latency_ms": calibration.margin} | {field: other.margin for field, other in others.items()},
+        )
+    model.predicted, model.estimate = predicted, is_estimate(table.fingerprint)
     return model
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from ..space import Codes
+from ..space import Codes, Space
 from .feasible import Feasible
 from .result import Found, Report, Score
 
@@ -36,38 +38,49 @@ def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report:
     seen: set[bytes] = set()
     codes, accuracy = np.zeros((0, len(space.genes)), np.int64), np.zeros(0)
     for generation in range(plan.generations):
-        new: list[np.ndarray] = []
+        new = codes[:0]
         if generation:
             parents = codes[np.argsort(-accuracy, kind="stable")[: plan.parents]]
-            half = plan.population // 2
-            for _ in range(DRAWS):
-                mutants = space.mutate(_pick(parents, rng), rng, plan.mutate_p)
-                new += _take(half - len(new), mutants, feasible, seen)
-            for _ in range(DRAWS):
-                children = space.cross(_pick(parents, rng), _pick(parents, rng), rng)
-                new += _take(plan.population - len(new), children, feasible, seen)
+            mutants = partial(_mutants, space, parents, 2 * plan.population, rng, plan.mutate_p)
+            children = partial(_children, space, parents, 2 * plan.population, rng)
+            new = _fill(new, plan.population // 2, mutants, feasible, seen)
+            new = _fill(new, plan.population, children, feasible, seen)
         if missing := plan.population - len(new):
-            new += _take(missing, feasible.sample(plan.population, rng), feasible, seen)
-        if not new:
+            new = np.concatenate([new, _unseen(feasible.sample(plan.population, rng), feasible, seen, missing)])
+        if not len(new):
             break
-        codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, score(np.array(new))])
+        codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, score(new)])
         if report:
             report(len(accuracy), plan.evaluations, float(accuracy.max()))
     return Found(codes, accuracy)
 
 
-def _pick(parents: Codes, rng: np.random.Generator, n: int = 256) -> Codes:
-    return parents[rng.integers(0, len(parents), n)]
+def _mutants(space: Space, parents: Codes, n: int, rng: np.random.Generator, p: float) -> Codes:
+    return space.mutate(parents[rng.integers(0, len(parents), n)], rng, p)
 
 
-def _take(most: int, Z: Codes, feasible: Feasible, seen: set[bytes]) -> list[np.ndarray]:
+def _children(space: Space, parents: Codes, n: int, rng: np.random.Generator) -> Codes:
+    mother, father = rng.integers(0, len(parents), (2, n))
+    return space.cross(parents[mother], parents[father], rng)
+
+
+def _fill(new: Codes, size: int, draw: Callable[[], Codes], feasible: Feasible, seen: set[bytes]) -> Codes:
+    """new with feasible, unseen architectures of draw() added until there are `size`; fewer where DRAWS rounds do not find them."""
+    for _ in range(DRAWS):
+        if len(new) >= size:
+            break
+        new = np.concatenate([new, _unseen(draw(), feasible, seen, size - len(new))])
+    return new
+
+
+def _unseen(Z: Codes, feasible: Feasible, seen: set[bytes], most: int) -> Codes:
     """Up to `most` feasible architectures of Z that were not seen, now marked as seen."""
-    taken: list[np.ndarray] = []
-    if most <= 0:
-        return taken
     Z = Z[feasible(Z)]
-    for z, key in zip(Z, feasible.model.space.keys(Z)):
-        if len(taken) < most and key not in seen:
+    taken: list[int] = []
+    for i, key in enumerate(feasible.model.space.keys(Z)):
+        if len(taken) == most:
+            break
+        if key not in seen:
             seen.add(key)
-            taken.append(z)
-    return taken
+            taken.append(i)
+    return Z[taken]

@@ -29,6 +29,12 @@ class Target:
         fields, limits, ranges = [], [], []
         for limit in budget.limits:
             metric = METRICS[limit.metric]
+            if metric.field not in model.metrics:
+                told = ", ".join(m.name for m in METRICS.values() if m.field in model.metrics)
+                raise HwnasError(
+                    f"budget {budget.device}:{budget.name}: the table of {budget.device} has no {metric.name}: not every row "
+                    f"has it, because the device does not tell it or `hwnas profile` has to go on. Budgets there can name {told}"
+                )
             span = reachable(model, metric.field, seed)
             value = span.at(limit.value) if limit.relative else limit.value
             if value < span.low:

@@ -14,9 +14,9 @@ from torch import nn
 from ..cost import CostModel
 from ..data import to_float
 from ..deploy import RULES
-from ..deploy.certificate import FORMAT
+from ..deploy.certificate import FORMAT, proves_nothing
 from ..device import Device, find_device
-from ..measure import Worker
+from ..measure import Local, Worker
 from ..profiler import load_profiler
 from ..score import InheritedScorer
 from ..supernet import Supernet, resize
@@ -61,6 +61,7 @@ def deliver(
         "format": FORMAT,
         "stamp": mark,
         "verdict": proof.verdict,
+        "reason": proves_nothing(proof.timing) if proof.verdict == "INCONCLUSIVE" else None,
         "device": device.name,
         "fingerprint": proof.timing.fingerprint,
         "conditions": proof.timing.conditions,
@@ -99,17 +100,25 @@ def _module(run: RunFolder, net: Supernet, winner: Winner, scorer: InheritedScor
 
 
 def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], file: Path, device: Device) -> dict[str, Any]:
-    """The only place where a run reads its test split: accuracy of the file in its own runtime, and parity with torch."""
+    """The only place where a run reads its test split: accuracy of the file in its own runtime, and parity with torch.
+
+    On the device; where that gives no outputs (a phone's benchmark_model), in the same runtime here, and the certificate says so.
+    """
     test = run.data.test_at_the_end()
     x = torch.cat([resize(to_float(test.images[i : i + 500]), size) for i in range(0, len(test), 500)])
     with torch.inference_mode():
         expected = torch.cat([module(x[i : i + 500]) for i in range(0, len(x), 500)]).numpy()
-    with Worker(device, load_profiler(device.runtime)) as worker:
+    worker, tested_on = Worker(device, load_profiler(device.runtime)), "device"
+    if not worker.transport.gives_outputs:
+        here = device.model_copy(update={"pin": "off"})  # the device's cores are not ours
+        worker, tested_on = Worker(here, load_profiler(device.runtime), Local()), "host: the device gives no outputs"
+    with worker:
         got = worker.predict(file, x.numpy())
     labels = test.labels.numpy()
     return {
         "test": float((got.argmax(1) == labels).mean()),
         "test_images": len(labels),
+        "tested_on": tested_on,
         "parity": {
             "max_abs_error": float(np.abs(got - expected).max()),
             "top1_agreement": float((got.argmax(1) == expected.argmax(1)).mean()),

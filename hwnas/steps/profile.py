@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..device import find_device
 from ..measure import Plan, Quietness
 from ..predict import Calibration, profile_space
-from .progress import Show, silent
+from .progress import Show, pace, silent
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 
 
@@ -28,7 +28,7 @@ def profile_devices(run: RunFolder, show: Show = silent) -> dict[str, tuple[Quie
                 networks=settings.networks,
                 plan=plan,
                 seed=run.experiment.seed,
-                report=lambda i, n, key, sample: advance(i, n, "blocks and networks"),
+                report=pace(advance, plan.rounds),
             )
         write_json(log, {"stamp": mark, "space": run.space.spec, "space_hash": run.space.hash, **settings.model_dump()})
     return done

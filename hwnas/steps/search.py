@@ -28,6 +28,7 @@ class Winner:
     evaluations: int
     predicted: dict[str, float]  # field -> value
     upper: dict[str, float]  # field -> value with its margin
+    estimate: bool = False  # latencies come from a datasheet
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -39,6 +40,7 @@ class Winner:
             "evaluations": self.evaluations,
             "predicted": self.predicted,
             "upper": self.upper,
+            "estimate": self.estimate,
         }
 
 
@@ -91,7 +93,7 @@ def search_target(
 
 
 def _winner(target: Target, model: CostModel, z: np.ndarray, found: dict[str, Any]) -> Winner:
-    fields = [m.field for m in METRICS.values()]
+    fields = [m.field for m in METRICS.values() if m.field in model.metrics]
     predicted, upper = model.cost(z[None], fields)[0], model.upper(z[None], fields)[0]
     return Winner(
         target,
@@ -101,4 +103,5 @@ def _winner(target: Target, model: CostModel, z: np.ndarray, found: dict[str, An
         found["evaluations"],
         dict(zip(fields, map(float, predicted))),
         dict(zip(fields, map(float, upper))),
+        model.estimate,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from ..cost import CostModel
-from ..deploy import RULES, Timing, judge, time_file, write_files
+from ..deploy import FORMATS, RULES, Timing, judge, time_file, write_files
 from ..deploy.certificate import share_used
 from ..device import Device, find_device
 from ..errors import HwnasError
@@ -110,7 +110,9 @@ def prove(
     device = find_device(budget.device, run.lut)
     suffix = load_profiler(device.runtime).suffix
     shape = (device.batch, run.data.shape[0], *run.space.input_size(winner.z))
-    files = write_files(module, shape, folder, tuple(dict.fromkeys((*also, suffix))))
+    files = write_files(module, shape, folder, tuple(s for s in dict.fromkeys((*also, suffix)) if s in FORMATS))
+    if suffix not in files:  # a format of the runtime's own, which its profiler writes
+        files[suffix] = load_profiler(device.runtime).build(module.eval(), (shape,), device, folder / f"model{suffix}")
     counted = _counted(module, shape, files[suffix])
     with show(f"certify {budget.device} {budget.name}") as advance:
         advance(0, 1, f"{title}: {rules.samples}+ inferences in {rules.processes} processes")

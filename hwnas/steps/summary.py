@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ..deploy.timing import MAX_PREEMPTED
+from ..profiler import is_estimate
 from .run_folder import RunFolder, write_json
 
 
@@ -20,6 +21,8 @@ def summarize(run: RunFolder) -> dict[str, Any]:
             latency = c["limits"].get("latency_ms")
             row |= {
                 "verdict": c["verdict"],
+                "reason": c["reason"],
+                "estimate": is_estimate(c["fingerprint"]),
                 "file": c["certified_file"],
                 "accuracy_search_validation": c["accuracy"]["search_validation"],
                 "accuracy_search_validation_inherited": c["accuracy"]["search_validation_inherited"],

@@ -11,13 +11,18 @@ from hwnas.device import Device
 
 
 class Profiler(profiler.Profiler):
-    """Runs the lowered program in eager PyTorch; option channels_last (default true): the layout of the activations."""
+    """Runs the lowered program in PyTorch.
+
+    Options: channels_last (default true), the layout of the activations; compile, "eager" (default) or "inductor": torch.compile
+    with frozen weights, which needs a C++ compiler on the device and takes seconds a block.
+    """
 
     api = 1
     suffix = ".safetensors"
     device_module = Path(__file__).with_name("device.py")
+    needs = ("torch",)
     extra = "pip install hwnas"
-    options = {"channels_last": True}
+    options = {"channels_last": True, "compile": ("eager", "inductor")}
 
     def build(self, module: nn.Module, shapes: tuple[tuple[int, ...], ...], device: Device, out: Path) -> Path:
         from hwnas.lower import lower, write_torch

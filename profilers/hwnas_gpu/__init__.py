@@ -11,13 +11,20 @@ from hwnas.device import Device
 
 
 class Profiler(profiler.Profiler):
-    """Runs the lowered program in eager PyTorch on the first GPU, timed by CUDA events; option channels_last (default false)."""
+    """Runs the lowered program in PyTorch on the first GPU, timed by CUDA events.
+
+    dtype: fp32, tf32 (fp32 with tensor cores, inputs rounded to 10 bits), fp16, bf16. Options: channels_last (default false), the layout of
+    the activations; graphs (default false): the network is captured once and launched as one CUDA graph, which spares the host's
+    work for each kernel; compile, "eager" (default) or "inductor".
+    """
 
     api = 1
     suffix = ".safetensors"
     device_module = Path(__file__).with_name("device.py")
+    needs = ("torch",)
     extra = "pip install --force-reinstall torch"  # the default wheel of x86 Linux is the CUDA one
-    options = {"channels_last": False}
+    dtypes = ("fp32", "tf32", "fp16", "bf16")
+    options = {"channels_last": False, "graphs": False, "compile": ("eager", "inductor")}
 
     def probe(self) -> str | None:
         import torch

@@ -11,19 +11,18 @@ from hwnas.device import Device
 
 
 class Profiler(profiler.Profiler):
-    """Runs .onnx files on the CPU through ONNX Runtime, with all of its graph optimizations."""
+    """Runs .onnx files through ONNX Runtime, with all of its graph optimizations, on the CPU or on other execution providers.
+
+    Options: providers, in order of preference, such as ["CUDA"]; provider_options, a table for each of them; fallback (default
+    false): whether nodes may run on the CPU that were meant for another provider, which is an error otherwise.
+    """
 
     api = 1
     suffix = ".onnx"
     device_module = Path(__file__).with_name("device.py")
+    needs = ("onnxruntime",)
     extra = "pip install onnxruntime"
-
-    def probe(self) -> str | None:
-        try:
-            import onnxruntime  # noqa: F401
-        except ImportError as error:
-            return f"{error}. Install it with: {self.extra}"
-        return None
+    options = {"providers": ["CPU"], "provider_options": {}, "fallback": False}
 
     def build(self, module: nn.Module, shapes: tuple[tuple[int, ...], ...], device: Device, out: Path) -> Path:
         from hwnas.lower import to_onnx

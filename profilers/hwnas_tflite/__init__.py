@@ -8,23 +8,26 @@ from torch import nn
 
 from hwnas import profiler
 from hwnas.device import Device
+from hwnas.errors import HwnasError
 
 
 class Profiler(profiler.Profiler):
-    """Runs .tflite files on the CPU; option xnnpack (default true): with the XNNPACK kernels, or the built-in ones."""
+    """Runs .tflite files on the CPU, or through a delegate.
+
+    Options: xnnpack (default true): with the XNNPACK kernels, or the built-in ones; delegate, the shared library of a delegate on
+    the device, and delegate_options, a table for it; fallback (default false): whether a delegate may leave the whole network to the CPU.
+    """
 
     api = 1
     suffix = ".tflite"
     device_module = Path(__file__).with_name("device.py")
+    needs = ("ai_edge_litert|tflite_runtime",)
     extra = "pip install ai-edge-litert"
-    options = {"xnnpack": True}
+    options = {"xnnpack": True, "delegate": "", "delegate_options": {}, "fallback": False}
 
-    def probe(self) -> str | None:
-        try:
-            import ai_edge_litert.interpreter  # noqa: F401
-        except ImportError as error:
-            return f"{error}. Install it with: {self.extra}"
-        return None
+    def check(self, device: Device) -> None:
+        if device.options.get("delegate_options") and not device.options.get("delegate"):
+            raise HwnasError(f"device {device.name!r}: delegate_options without a delegate: set delegate to its shared library")
 
     def build(self, module: nn.Module, shapes: tuple[tuple[int, ...], ...], device: Device, out: Path) -> Path:
         from hwnas.lower import to_tflite

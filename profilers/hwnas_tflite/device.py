@@ -29,7 +29,14 @@ def facts(options: dict[str, Any]) -> dict[str, Any]:
 class Session:
     def __init__(self, path: str, options: dict[str, Any]) -> None:
         resolver = tflite.OpResolverType.AUTO if options.get("xnnpack", True) else tflite.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        self.interpreter = tflite.Interpreter(path, num_threads=options["threads"], experimental_op_resolver_type=resolver)
+        library = options.get("delegate")
+        delegates = [tflite.load_delegate(library, options.get("delegate_options", {}))] if library else None
+        self.on_cpu = not library
+        self.interpreter = tflite.Interpreter(
+            path, num_threads=options["threads"], experimental_op_resolver_type=resolver, experimental_delegates=delegates
+        )
+        if library and not options.get("fallback", False) and not _delegated(self.interpreter):
+            raise ValueError(f"delegate {library} took no node, all run on the CPU: set fallback = true under [options] to allow it")
         self.interpreter.allocate_tensors()
         self.inputs = self.interpreter.get_input_details()
         self.output = self.interpreter.get_output_details()[0]["index"]
@@ -53,3 +60,8 @@ class Session:
 
 def _nchw(shape: Any) -> Any:
     return [shape[0], shape[3], shape[1], shape[2]] if len(shape) == 4 else shape
+
+
+def _delegated(interpreter: Any) -> bool:
+    """Whether a delegate took any node; before tensors are allocated, which is when XNNPACK takes the rest."""
+    return any(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())

@@ -16,6 +16,10 @@ BOARD = sorted(Path(hwnas.__file__).with_name("board").glob("*.py"))
 RUNTIMES = {
     "onnx": {"onnxruntime"},
     "tflite": {"ai_edge_litert", "tflite_runtime"},
+    "openvino": {"openvino"},
+    "ncnn": {"ncnn"},
+    "mnn": {"MNN"},
+    "roofline": {"hwnas_cpu"},
     "cpu": {"torch", "hwnas"},
     "gpu": {"torch", "hwnas_cpu"},
 }

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from scipy.stats import binom
 
 from hwnas.board import clock
 from hwnas.measure import Plan, Sample
@@ -70,3 +71,50 @@ def test_sleeping_counts_as_preempted_and_working_does_not():
     assert asleep.rejected == 20
     awake = Sample.from_dict(result(spin(0.0005), min_repeat_s=0, repeats=50))
     assert awake.rejected < 40  # the rest of this machine is busy, too
+
+
+@pytest.mark.parametrize("n, low, high", [(8, 1, 8), (10, 1, 10), (20, 5, 16), (100, 40, 61)])
+def test_the_median_s_interval_is_between_the_ranks_of_conover(n, low, high):
+    assert clock.median_interval(list(range(n, 0, -1))) == (low, high)
+
+
+def test_a_few_times_have_no_interval():
+    assert clock.median_interval(list(range(7))) is None
+
+
+@pytest.mark.parametrize("n", [8, 9, 15, 40, 200])
+def test_it_covers_the_true_median_in_95_of_100_samples(n):
+    ranks = clock.median_interval(list(range(1, n + 1)))
+    outside = binom.cdf(ranks[0] - 1, n, 0.5) + binom.sf(ranks[1] - 1, n, 0.5)
+    assert outside <= 0.05
+
+
+def script(*times_us):
+    """A clock that tells these times, the last one for ever, and takes none."""
+    left = list(times_us)
+    return lambda loops: ((left.pop(0) if len(left) > 1 else left[0]) * 1000, None)
+
+
+def repeats(times, **plan):
+    return len(clock.measure(script(*times), Plan(min_repeat_s=0.0, warmup_s=0.0, **plan).to_dict())["wall_ns"])
+
+
+def test_repeats_go_on_until_the_interval_is_narrow():
+    assert repeats([100], repeats=3) == 3
+    assert repeats([100], repeats=3, target=0.01) == 8  # fewer have no interval
+    wide = [100, *[90, 110] * 10, 100]  # the first two calls are the first run and the calibration, which does not look
+    assert repeats(wide, repeats=3, target=0.11) == 8 and 20 < repeats(wide, repeats=3, target=0.01) < 200
+
+
+def test_but_no_longer_than_their_time():
+    started = time.perf_counter()
+    noisy = iter([50_000, 150_000] * 100_000)
+    plan = Plan(min_repeat_s=0.0, warmup_s=0.0, target=0.001, limit_s=0.2)
+    fields = clock.measure(lambda loops: (time.sleep(0.001), (next(noisy), None))[1], plan.to_dict())
+    assert len(fields["wall_ns"]) > 8 and 0.2 <= time.perf_counter() - started < 5
+
+
+def test_counters_are_divided_by_inferences():
+    ticks = iter([100.0, 700.0])
+    plan = Plan(min_repeat_s=0.0, repeats=3, warmup_s=0.0).to_dict()
+    assert clock.measure(script(100), plan, lambda: {"energy_mj": next(ticks)})["energy_mj"] == 200.0

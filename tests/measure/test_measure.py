@@ -15,6 +15,7 @@ import toy
 
 from hwnas.errors import HwnasError
 from hwnas.measure import Worker, measure
+from hwnas.sample import Sample
 from hwnas.table import SENTINEL, Table
 
 KILLS = 12
@@ -52,7 +53,7 @@ def test_the_sentinel_opens_every_round_and_comes_back_within_it(worker, table):
     written = rows(table.path)
     starts = [i for i, row in enumerate(written) if i == 0 or row["round"] != written[i - 1]["round"]]
     assert all(written[i]["key"] == SENTINEL for i in starts)
-    assert {group: len(samples) for group, samples in table.sentinels.items()} == {(1, 0): 3, (1, 1): 3, (1, 2): 3}
+    assert {group: len(samples) for group, samples in table.sentinels.items()} == {(1, 0): 3, (1, 1): 3, (1, 2): 4}  # and closes the last
 
 
 def test_a_finished_table_is_left_as_it_is(worker, table):
@@ -60,8 +61,8 @@ def test_a_finished_table_is_left_as_it_is(worker, table):
     before = table.path.read_bytes()
     measure(worker, toy.jobs(3), table, toy.PLAN)
     assert table.path.read_bytes() == before
-    measure(worker, toy.jobs(4), table, toy.PLAN)  # one block more costs that block and a sentinel a round
-    assert len(table.path.read_bytes().splitlines()) == len(before.splitlines()) + 6
+    measure(worker, toy.jobs(4), table, toy.PLAN)  # one block more costs that block and a sentinel a round, and one at the end
+    assert len(table.path.read_bytes().splitlines()) == len(before.splitlines()) + 7
 
 
 def test_failed_jobs_are_rows_with_their_reason_and_are_tried_once(worker, table):
@@ -161,3 +162,34 @@ def test_two_profiles_into_one_table_are_refused(tmp_path):
     first.send_signal(signal.SIGCONT)
     first.communicate(timeout=120)
     assert first.returncode == 0 and set(Table.read(path).values()) == set(toy.jobs())
+
+
+class Moody(Worker):
+    """A worker on a machine that is 40 % slower for a while: from its 20th file to its 50th, and for ever if it is `sick`."""
+
+    timed, sick = 0, False
+
+    def time(self, file, plan):
+        self.timed += 1
+        slow = 1.4 if 20 <= self.timed < 50 or (self.sick and self.timed >= 100) else 1.0
+        base = 100_000 if "sentinel" in file.name else 200_000
+        return Sample((round(base * slow),) * 3, (round(base * slow),) * 3)
+
+
+@pytest.mark.parametrize("sick", [False, True])
+def test_rows_measured_on_a_machine_out_of_order_are_measured_again(tmp_path, sick):
+    with Moody(toy.DEVICE, toy.Profiler()) as worker, Table.open(tmp_path / "t.jsonl", "toy", worker.fingerprint()) as table:
+        worker.sick = sick
+        seen = []
+        quietness = measure(worker, toy.jobs(30), table, toy.PLAN, lambda done, total, key, sample: seen.append((done, total)))
+        again = len(seen) - 90
+        assert seen[89] == (90, 90) and 20 <= again <= 30 and seen[-1] == (90 + again, 90 + again)
+        lines = len(rows(table.path))
+        if sick:  # it was off again
+            assert quietness.quarantined > 0 and "at over 20% off its usual speed, twice" in str(quietness)
+        else:
+            assert quietness.quarantined == 0 and table.drifted(0.2) == {}
+            assert all(len(table.samples(key)) == toy.PLAN.rounds for key in table.keys)
+        worker.sick = False
+        measure(worker, toy.jobs(30), table, toy.PLAN)  # a finished table is left as it is
+        assert len(rows(table.path)) == lines

@@ -15,7 +15,7 @@ import toy
 from hwnas.device import Device
 from hwnas.errors import HwnasError
 from hwnas.measure import Local, Worker
-from hwnas.measure.connection import BOARD
+from hwnas.transports.transport import BOARD
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,18 @@ from hwnas.plugins import PROFILERS, installed
 from hwnas.profiler import load_profiler
 from hwnas.table import Table
 
+ALL = ["cpu", "gpu", "onnx", "tflite", "openvino", "ncnn", "mnn", "roofline"]
 PLAN = Plan(min_repeat_s=0.001, repeats=3, rounds=2)
-HERE = ["torch-cpu", "onnx-cpu", "tflite-cpu"]
+BATCHES = {"ncnn-cpu": 1}  # it knows no other
+
+
+def runs_here(name):
+    """The built-in device's name, skipped with the reason where its runtime is not installed."""
+    reason = load_profiler(BUILT_IN[name].runtime).probe()
+    return pytest.param(name, marks=pytest.mark.skipif(reason is not None, reason=str(reason)))
+
+
+HERE = [runs_here(name) for name in BUILT_IN if name != "cuda"]
 BLOCKS = [
     Block("mbconv", 8, 8, 10, 12, kernel=5, expand=4, se=4, act="hswish"),
     Block("mbconv", 8, 16, 9, 9, stride=2, kernel=3, expand=3, act="relu"),
@@ -43,11 +53,11 @@ def worker(request):
         yield worker
 
 
-def test_all_four_are_listed_without_being_imported():
-    assert {"cpu", "gpu", "onnx", "tflite"} <= installed(PROFILERS).keys()
+def test_all_are_listed_without_being_imported():
+    assert set(ALL) <= installed(PROFILERS).keys()
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu", "onnx", "tflite"])
+@pytest.mark.parametrize("name", ALL)
 def test_probe_says_nothing_or_the_way_out(name):
     reason = load_profiler(name).probe()
     assert reason is None or "nvidia-smi" in reason or "pip install" in reason
@@ -55,7 +65,8 @@ def test_probe_says_nothing_or_the_way_out(name):
 
 def test_facts_name_the_runtime_and_its_version(worker):
     runtime = worker.facts()["runtime"]
-    assert runtime["name"] in ("torch", "onnxruntime", "ai-edge-litert", "tflite-runtime") and runtime["version"][0].isdigit()
+    names = ("torch", "onnxruntime", "ai-edge-litert", "tflite-runtime", "openvino", "ncnn", "mnn")
+    assert runtime["name"] in names and runtime["version"][0].isdigit() and "estimate" not in runtime
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
@@ -71,9 +82,20 @@ def test_the_file_computes_what_the_module_does(worker, tmp_path, block):
 
 
 def test_blocks_of_several_inputs_and_of_larger_batches(worker, tmp_path):
-    job = Job.of(Block("concat", 4, 12, 6, 6, inputs=3), batch=2)
+    job = Job.of(Block("concat", 4, 12, 6, 6, inputs=3), batch=BATCHES.get(worker.device.name, 2))
     file = worker.profiler.build(job.make(), job.shapes, worker.device, tmp_path / f"concat{worker.profiler.suffix}")
     assert worker.time(file, PLAN).error is None
+
+
+def test_a_device_of_two_threads_and_a_batch(worker, tmp_path):
+    batch = BATCHES.get(worker.device.name, 3)
+    device = worker.device.model_copy(update={"threads": 2, "batch": batch})
+    module, x = randomised(BLOCKS[0]), np.random.default_rng(0).standard_normal((2 * batch, 8, 10, 12), dtype=np.float32)
+    file = worker.profiler.build(module, ((batch, 8, 10, 12),), device, tmp_path / f"batch{worker.profiler.suffix}")
+    with Worker(device, worker.profiler) as two, torch.inference_mode():
+        assert np.abs(two.predict(file, x) - module(torch.from_numpy(x)).numpy()).max() < 1e-4
+        sample = two.time(file, PLAN)
+    assert sample.error is None and sample.cpu_ns is None  # the CPU time of one thread of two means nothing
 
 
 def test_more_work_takes_longer_on_both_clocks(worker, tmp_path):

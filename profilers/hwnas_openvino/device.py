@@ -1,0 +1,49 @@
+"""Device side: OpenVINO."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+# Importing openvino imports its model converter, which sends a usage report at once and writes an id into the home folder.
+# The converter is not needed here, and openvino does without it where it cannot be imported.
+sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
+
+API = 1
+PRECISION = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}  # that of the arithmetic; a quantised file says itself where it is int8
+
+
+def facts(options: dict[str, Any]) -> dict[str, Any]:
+    core, device = ov.Core(), options.get("device", "CPU")
+    if device not in core.available_devices:
+        raise ValueError(f"device: openvino {ov.__version__} finds no {device!r} here, it finds {', '.join(core.available_devices)}")
+    return {"name": "openvino", "version": ov.__version__, "device": core.get_property(device, "FULL_DEVICE_NAME")}
+
+
+class Session:
+    def __init__(self, path: str, options: dict[str, Any]) -> None:
+        device = options.get("device", "CPU")
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": PRECISION.get(options.get("dtype", "fp32"), "f32")}
+        self.on_cpu = device == "CPU"
+        if self.on_cpu:
+            # One stream and as many threads as asked, or it takes every core for one inference.
+            settings |= {"INFERENCE_NUM_THREADS": options["threads"], "NUM_STREAMS": 1}
+        compiled = ov.Core().compile_model(path, device, settings)
+        self.shapes = [tuple(port.shape) for port in compiled.inputs]
+        self.request = compiled.create_infer_request()
+
+    def put(self, xs: list[np.ndarray]) -> None:
+        for i, x in enumerate(xs):
+            self.request.set_input_tensor(i, ov.Tensor(np.ascontiguousarray(x)))
+
+    def run(self) -> None:
+        self.request.infer()
+
+    def get(self) -> np.ndarray:
+        return np.array(self.request.get_output_tensor(0).data)
+
+    def close(self) -> None:
+        del self.request

@@ -1,0 +1,6 @@
+"""The toy runtime of tests/measure serves here, too."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "measure"))
