@@ -30,7 +30,7 @@ def alive(space: Space, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     needed = {space.output: every}
     for i, slot in reversed([*enumerate(space.slots)]):
         live[i] &= needed.get(slot.writes, none)
-        for node in {slot.reads, *space.cats.get(slot.reads, ())}:
+        for node in {slot.reads, *slot.also, *space.cats.get(slot.reads, ())}:
             needed[node] = needed.get(node, none) | live[i]
 
     columns = [np.where(live[i], rows[:, i], empty_row) for i in range(len(space.slots))]

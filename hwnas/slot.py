@@ -26,6 +26,7 @@ class Slot:
     blocks: tuple[Block | None, ...]  # one for each combination of options, the last gene fastest; None computes nothing
     when: tuple[tuple[Gene, int], ...] = ()
     off: Literal["none", "skip"] = "none"
+    also: tuple[str, ...] = ()  # further nodes that its block reads, in a user's own model
 
     @classmethod
     def of(

@@ -9,15 +9,21 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .architecture import encode
 from .block import Block
 from .errors import HwnasError
 from .gene import Gene
 from .liveness import alive
 from .slot import Slot
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .nn.own_model import OwnModel
 
 Codes = np.ndarray  # Z (n, genes) int64: one architecture a row
 
@@ -36,6 +42,7 @@ class Space:
     cats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     resolution: Gene | None = None  # the gene whose option is the input's height = width, pixels
     spec: str = ""  # how to make it again: `name(key=value, ...)`, see hwnas.spaces
+    own: OwnModel | None = field(default=None, compare=False, repr=False)  # the user's model that it was made from
 
     def __post_init__(self) -> None:
         by_name: dict[str, Gene] = {}
@@ -45,6 +52,16 @@ class Space:
 
     def __hash__(self) -> int:
         return hash(self.hash)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Space:
+        return self  # a value
+
+    @classmethod
+    def from_model(cls, model: nn.Module, example_input: Tensor, name: str = "own-model") -> Space:
+        """The space of a user's own model that holds hwnas.nn choices: see `hwnas.nn.from_model`."""
+        from .nn.from_model import from_model  # the rest of this file needs no torch
+
+        return from_model(model, example_input, name)
 
     # ---- what it consists of ------------------------------------------------------------------------------------
 
@@ -101,6 +118,7 @@ class Space:
         for s in self.slots:
             blocks = [str(b) if b else None for b in s.blocks]
             text.append([s.name, s.reads, s.writes, [g.name for g in s.genes], blocks, [[g.name, o] for g, o in s.when], s.off])
+            text[-1] += [s.also] if s.also else []
         return sha256(json.dumps(text).encode()).hexdigest()[:16]
 
     @cached_property
@@ -150,8 +168,9 @@ class Space:
 
     @cached_property
     def is_chain(self) -> bool:
-        """Whether no choice can cut a path and nothing is joined: then no code has dead parts."""
-        return not self.joins and not self.breaks.any()
+        """Whether each slot feeds the next one alone, and no choice can cut the path: then no code has dead parts."""
+        read = [node for s in self.slots for node in (s.reads, *s.also)]
+        return not self.joins and not self.breaks.any() and len(set(read)) == len(read) == len(self.slots)
 
     def raw_rows(self, Z: Codes) -> np.ndarray:
         """(n, slots) rows of `members` as the genes say, dead parts included."""
@@ -264,11 +283,7 @@ class Space:
 
     def encode(self, choices: Mapping[str, object]) -> np.ndarray:
         """(genes,) the code of a mapping as `decode` gives it, in any of the five forms that `Gene.encode` reads."""
-        if missing := self.index.keys() - choices.keys():
-            raise HwnasError(f"architecture: no choice for {', '.join(sorted(missing))}")
-        if unknown := choices.keys() - self.index.keys():
-            raise HwnasError(f"architecture: {', '.join(sorted(unknown))} is no gene of space {self.name!r}")
-        return np.array([g.encode(choices[g.name]) for g in self.genes], np.int64)
+        return encode(self.genes, choices, f"space {self.name!r}")
 
 
 def _combinations(slot: Slot) -> list[dict[Gene, int]]:

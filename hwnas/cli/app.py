@@ -14,6 +14,7 @@ from ..errors import HwnasError
 from . import device, health, look, measure, pipeline
 from .algorithms import algorithms
 from .console import console
+from .spaces import spaces
 
 app = typer.Typer(
     name="hwnas",
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(look.devices)
 app.add_typer(device.device, name="device")
+app.command()(spaces)
 app.command()(measure.profile)
 app.add_typer(look.lut, name="lut")
 app.command()(algorithms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from rich.text import Text
 
 from ..steps.progress import Advance
 
-console = Console(stderr=True)
-out = Console(width=None if sys.stdout.isatty() else 120)
+follows = os.environ.get("RANK", "0") != "0"  # one of torchrun's processes, and not the one that speaks for all
+console = Console(stderr=True, quiet=follows)
+out = Console(width=None if sys.stdout.isatty() else 120, quiet=follows)
 
 LUT = typer.Option(Path("lut"), "--lut", help="Folder of the devices' tables.", show_default=True)
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
@@ -64,3 +66,8 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 def show_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
     print(json.dumps(data, indent=1))
+
+
+def count(n: int) -> str:
+    """A number of architectures: 1,594,323, or 1.42e+12 where nobody counts."""
+    return f"{n:,}" if n < 10**9 else f"{n:.3g}"

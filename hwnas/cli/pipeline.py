@@ -26,7 +26,7 @@ from ..steps import (
 )
 from ..steps.search import Winner, make_scorer, resolve
 from ..train import Recipe
-from .console import JSON, LUT, bar, console, show_json, show_table
+from .console import JSON, LUT, bar, console, count, show_json, show_table
 
 RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
 BUDGET_HELP = (
@@ -70,7 +70,7 @@ def train(
     elif device:
         raise HwnasError(f"--device {device}: give its budget, too: --budget latency=2ms")
     run = RunFolder(out, Experiment.parse(fields, "hwnas train"), lut)
-    _say(f"{run.space.spec}: {run.space.architectures:.3g} architectures; {run.data.name}: {len(run.data.train):,} images to train on")
+    _say(f"{run.space.spec}: {count(run.space.architectures)} architectures; {run.data.name}: {len(run.data.train):,} images to train on")
     _announce(run)
     run.save()
     for result in train_supernet(run, bar):
@@ -153,7 +153,7 @@ def run(
     loaded = load_experiment(experiment)
     opened = RunFolder(out or Path("runs") / Path(experiment).stem, loaded, lut)
     space = opened.space
-    _say(f"{space.spec}: {space.architectures:.3g} architectures of {len(space.blocks)} distinct blocks; {opened.data.name}")
+    _say(f"{space.spec}: {count(space.architectures)} architectures of {len(space.blocks)} distinct blocks; {opened.data.name}")
     opened.save()
     for name, (quietness, calibration) in profile_devices(opened, bar).items():
         _say(f"{name}: {quietness}; left-out networks: mean error {calibration.held_out.mape:.1%}, bound + {calibration.margin:.1%}")

@@ -9,7 +9,7 @@ import torch
 
 from ..block import Block
 from ..lower import Program, lower
-from ..ops import build
+from ..ops import build, input_shapes
 
 NODE_BYTES = 180  # what one operator adds to an .onnx or .tflite file beside its weights (names, attributes), about
 FILE_BYTES = 600  # what every file has: header, version, signature, about
@@ -30,7 +30,7 @@ def program_of(block: Block) -> Program:
     """The block lowered on the meta device: shapes and counts, no weights."""
     with torch.device("meta"):
         module = build(block)
-    return lower(module, *[(1, block.cin, block.height, block.width)] * block.inputs)
+    return lower(module, *input_shapes(block))
 
 
 @cache

@@ -42,7 +42,7 @@ def peak_memory(space: Space, Z: Codes, peak: np.ndarray, out: np.ndarray) -> np
             whole = sum((held[p] for p in space.cats[slot.reads] if p in held), np.zeros(len(Z)))
             held[slot.reads] = whole
             most = np.maximum(most, on * sum(held.values(), np.zeros(len(Z))))
-        others = sum((b for node, b in held.items() if node != slot.reads), np.zeros(len(Z)))
+        others = sum((b for node, b in held.items() if node != slot.reads and node not in slot.also), np.zeros(len(Z)))
         most = np.maximum(most, on * (others + by_row[rows[:, i]]))
         written = on * out_by_row[rows[:, i]]
         before = held.get(slot.writes, np.zeros(len(Z)))
@@ -58,6 +58,6 @@ def _read_later(space: Space, live: np.ndarray) -> list[dict[str, np.ndarray]]:
     out = []
     for i, slot in reversed([*enumerate(space.slots)]):
         out.append(dict(after))
-        for node in {slot.reads, *space.cats.get(slot.reads, ())}:
+        for node in {slot.reads, *slot.also, *space.cats.get(slot.reads, ())}:
             after[node] = after.get(node, np.zeros(len(live), bool)) | live[:, i]
     return out[::-1]

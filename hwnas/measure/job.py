@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..block import Block
-from ..ops import build
+from ..ops import build, input_shapes
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,4 @@ class Job:
     @staticmethod
     def of(block: Block, batch: int = 1) -> Job:
         """The job of a block on a device of that batch size."""
-        return Job(lambda: build(block), ((batch, block.cin, block.height, block.width),) * block.inputs)
+        return Job(lambda: build(block), input_shapes(block, batch))

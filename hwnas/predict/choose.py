@@ -24,7 +24,8 @@ def choose_blocks(blocks: Sequence[Block], n: int) -> list[Block]:
         return list(blocks)
     X = np.log1p(np.array([list(program_of(b).features().values()) for b in blocks], float))
     X = (X - X.mean(0)) / (X.std(0) + 1e-9)
-    chosen = [next(i for i, b in enumerate(blocks) if b.op == op) for op in dict.fromkeys(b.op for b in blocks)]
+    kinds = ["user" if b.op.startswith("user-") else b.op for b in blocks]
+    chosen = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
     if len(chosen) > n:
         raise HwnasError(f"profile: {n} blocks are too few for the {len(chosen)} operators of the space")
     distance = np.min([((X - X[i]) ** 2).sum(1) for i in chosen], axis=0)
@@ -44,10 +45,12 @@ def choose_networks(model: CostModel, n: int, seed: int, metric: str = "macs") -
     Z = space.sample(4000, rng)
     extreme = np.where(rng.random(len(Z))[:, None] < 0.5, space.smallest(), space.largest())
     Z = np.where(rng.random(Z.shape) < rng.random(len(Z))[:, None], Z, extreme)
+    _, first = np.unique(space.keys(Z), return_index=True)
+    Z = Z[np.sort(first)]  # small spaces are drawn many times over
     cost = np.log(model.cost(Z, [metric])[:, 0])
     wanted = np.quantile(cost, 0.01) + (np.arange(n) + 0.5) / n * np.ptp(np.quantile(cost, [0.01, 0.99]))
     chosen: list[int] = []
-    for value in wanted:
+    for value in wanted[: len(Z)]:
         order = np.argsort(np.abs(cost - value))
         chosen.append(int(next(i for i in order if i not in chosen)))
     return Z[chosen]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from ..errors import HwnasError
 from ..plugins import SPACES, load
 from ..space import Space
@@ -46,11 +48,14 @@ def load_space(spec: str, of_data: Mapping[str, int] | None = None) -> Space:
             raise HwnasError(f"space {name!r}: unknown argument {key!r}: it takes {', '.join(parameters)}")
     arguments = {k: v for k, v in (of_data or {}).items() if k in parameters} | arguments
     try:
-        space = function(**arguments)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # a model of the user's own begins with the same weights in every process
+            space = function(**arguments)
     except (TypeError, ValueError) as error:
         raise HwnasError(f"space {spec!r}: {error}") from error
     if not isinstance(space, Space):
-        raise HwnasError(f"space {spec!r}: the function gives a {type(space).__name__}, not a hwnas Space")
+        way_out = ": return Space.from_model(model, example_input)" if isinstance(space, torch.nn.Module) else ""
+        raise HwnasError(f"space {spec!r}: the function gives a {type(space).__name__}, not a hwnas Space{way_out}")
     return replace(space, spec=f"{name.strip()}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})")
 
 

@@ -32,8 +32,10 @@ def network(space: Space, z: np.ndarray, make: Make | None = None) -> nn.Module:
     """Architecture z (genes,) with fresh weights; its input is (n, channels, *space.input_size(z)).
 
     make(slot, option indices, block): where the modules come from instead (a supernet's weights). Dead parts are gone;
-    a chain of blocks is an nn.Sequential named by slots.
+    a chain of blocks is an nn.Sequential named by slots. Of a user's own model it is that model, fixed, with its weights.
     """
+    if space.own is not None:
+        return space.own.fixed(space.decode(z))
     values = {g: int(v) for g, v in zip(space.genes, z)}
     live = alive(space, space.raw_rows(z[None]))[0][0]
     wires, modules = [], OrderedDict[str, nn.Module]()

@@ -27,7 +27,10 @@ def save(out: Path, run: Run, done: int, identity: Mapping[str, Any], journal: M
 
     Raises HwnasError if a weight is not finite (the last good checkpoint stays) or if the disk is full.
     """
-    weights = {name: t.detach().contiguous() for name, t in run.net.state_dict().items()}
+    weights, stored = dict[str, torch.Tensor](), set[int]()
+    for name, t in run.net.state_dict().items():  # a tensor that stands in two places (a user's tied weights) is written twice
+        weights[name] = t.detach().clone() if t.data_ptr() in stored else t.detach().contiguous()
+        stored.add(t.data_ptr())
     learned = {f"{k}.{name}": t for k, thing in run.kept.items() if isinstance(thing, nn.Module) for name, t in thing.state_dict().items()}
     if bad := [name for name, t in {**weights, **learned}.items() if t.is_floating_point() and not torch.isfinite(t).all()]:
         way_out = "lower the algorithm's lr" if bad[0] in learned else "lower recipe.lr or set recipe.clip"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
@@ -21,11 +21,13 @@ from ..space import Space
 from ..supernet import Supernet
 from . import checkpoint
 from .constraint import Constraint
-from .options import parse_options, traits_of
+from .options import Traits, parse_options, traits_of
 from .progress import Clock, Journal, Progress, Report
 from .recipe import Recipe
 from .result import Result, derived
 from .run import Run, Step, make_optimizer
+from .task import Task
+from .world import World
 
 Algorithm = Callable[..., Step]  # (run) or (run, options)
 
@@ -36,7 +38,7 @@ def train(
     algorithm: Algorithm,
     net: nn.Module,
     space: Space,
-    data: Dataset,
+    data: Dataset | Task,
     recipe: Recipe,
     out: Path,
     *,
@@ -51,6 +53,7 @@ def train(
 ) -> Result:
     """Trains net in place. Algorithms that learn an architecture derive it at the end, checked against the constraint's budget.
 
+    data: images with labels, or a task of one's own (its batches may have an order of their own; then a resumed run sees others).
     options: fields of the algorithm's options. constraint: the device and budget that an architecture is learned for.
 
     Everything random is a function of (recipe.seed, step), so a run that was killed and resumed ends with the same bits
@@ -61,22 +64,22 @@ def train(
     and resume is off, if it belongs to another run, or on a loss that is no longer finite.
     """
     traits, chosen = traits_of(algorithm), parse_options(algorithm, options or {})
-    images, held = data.train, None
-    if traits.held_out:
-        images, held = hold_out(data.train, recipe.seed, traits.held_out, len(data.train))
-    batches = Batches(images, recipe.batch, recipe.seed, _augment(recipe, data))
-    valid = Batches(data.valid, recipe.batch, recipe.seed)
+    task = data if isinstance(data, Task) else _task(data, recipe, traits)
+    batches, world = task.train, World.current()
+    world.check(batches.size)
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.train()
     steps = recipe.epochs * batches.per_epoch
-    optimizer = make_optimizer(net, recipe)
-    run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, valid.at, _forward(net, recipe))
-    run.constraint = constraint
+    optimizer = task.optimizer or make_optimizer(net, recipe)
+    run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, task.valid.at, _forward(net, recipe))
+    run.constraint, run.task_loss, run.metrics = constraint, task.loss, task.metrics
+    reward, held = task.reward or run.reward, task.held
+    run.reward, run.world = (lambda outputs, y: world.mean({"reward": float(reward(outputs, y))})["reward"]), world
     if held is not None:
-        run.arch_batch = Batches(held, recipe.batch, recipe.seed, _augment(recipe, data)).at
+        run.arch_batch = lambda number: world.part(held.at(number))
     step = algorithm(run) if chosen is None else algorithm(run, chosen)
-    identity = _identity(algorithm, net, space, data, recipe) | dict(about or {})
+    identity = _identity(algorithm, net, space, task.identity, recipe) | dict(about or {}) | {"processes": world.size}
     if chosen is not None:
         identity["options"] = asdict(chosen)
     if constraint is not None:
@@ -96,13 +99,13 @@ def train(
     clock, saved, threads = Clock(), monotonic(), torch.get_num_threads()
     torch.set_num_threads(recipe.threads or threads)
     try:
-        with closing(Journal(out, journal_steps, start, state)) as journal:
+        with closing(Journal(out, journal_steps, start, state)) if world.leads else nullcontext() as journal:
             for number in range(start, steps):
                 torch.manual_seed(int(np.random.SeedSequence([recipe.seed, _STEP, number]).generate_state(1)[0]))
                 rate = recipe.rate(number, steps, recipe.decay or run.decay)
-                for group in optimizer.param_groups:
+                for group in optimizer.param_groups if task.optimizer is None else ():
                     group["lr"] = rate
-                metrics = step(*batches.at(number), number)
+                metrics = world.mean(run.figures(step(*world.part(batches.at(number)), number)))
                 done, step_s = number + 1, clock.tick()
                 if not all(map(math.isfinite, metrics.values())):
                     kept = checkpoint.newest(out)
@@ -111,15 +114,22 @@ def train(
                         + (f"the last good checkpoint is {kept}" if kept else "there is no checkpoint before it")
                     )
                 speed = {"images_per_s": batches.size / step_s}
-                journal.add(done, metrics, {"lr": optimizer.param_groups[0]["lr"], **speed})  # algorithms with phases set their own
-                if report is not None:
+                if journal is not None:
+                    journal.add(done, metrics, {"lr": optimizer.param_groups[0]["lr"], **speed})  # algorithms with phases set their own
+                if report is not None and world.leads:
                     epoch = number // batches.per_epoch + 1
                     report(Progress(epoch, recipe.epochs, done, steps, metrics, **speed, eta_s=(steps - done) * step_s))
                 if each_epoch is not None and done % batches.per_epoch == 0:
-                    journal.write(done, each_epoch())
+                    figures = each_epoch()
+                    if journal is not None:
+                        journal.write(done, figures)
                     net.train()
-                if done == steps or run.stop or monotonic() - saved >= checkpoint_s:
-                    last, saved = checkpoint.save(out, run, done, identity, journal.state()), monotonic()
+                if done == steps or run.stop or world.leader_says(monotonic() - saved >= checkpoint_s):
+                    world.average_buffers(net)
+                    if journal is not None:
+                        checkpoint.save(out, run, done, identity, journal.state())
+                    world.wait()
+                    last, saved = checkpoint.newest(out), monotonic()
                 if run.stop:
                     break
     finally:
@@ -130,23 +140,33 @@ def train(
 
 def _result(run: Run, out: Path, last: Path, stopped: str) -> Result:
     found = derived(run)
-    if found is not None:
+    if found is not None and run.world.leads:
         found.save(out / "derived.json", run.space)
     return Result(last, out, found, stopped)
 
 
-def _augment(recipe: Recipe, data: Dataset) -> Augment:
-    return Augment(recipe.shift_px, data.mirror if recipe.mirror is None else recipe.mirror, recipe.erase_px)
+def _task(data: Dataset, recipe: Recipe, traits: Traits) -> Task:
+    images, held, augment = (
+        data.train,
+        None,
+        Augment(recipe.shift_px, data.mirror if recipe.mirror is None else recipe.mirror, recipe.erase_px),
+    )
+    if traits.held_out:
+        images, part = hold_out(data.train, recipe.seed, traits.held_out, len(data.train))
+        held = Batches(part, recipe.batch, recipe.seed, augment)
+    labels = data.train.labels.numpy().tobytes()  # another seed holds out other images
+    identity = f"{data.name} {data.shape}, {len(data.train)} + {len(data.valid)} images, split {crc32(labels):08x}"
+    valid = Batches(data.valid, recipe.batch, recipe.seed)
+    return Task(Batches(images, recipe.batch, recipe.seed, augment), valid, held, identity=identity)
 
 
-def _identity(algorithm: Algorithm, net: nn.Module, space: Space, data: Dataset, recipe: Recipe) -> dict[str, Any]:
-    held_out = crc32(data.train.labels.numpy().tobytes())  # another seed holds out other images
+def _identity(algorithm: Algorithm, net: nn.Module, space: Space, data: str, recipe: Recipe) -> dict[str, Any]:
     return {
         "algorithm": algorithm.__name__,
         "space": space.name,
         "space_hash": space.hash,
         "share": net.share if isinstance(net, Supernet) else None,
-        "data": f"{data.name} {data.shape}, {len(data.train)} + {len(data.valid)} images, split {held_out:08x}",
+        "data": data,
         "recipe": recipe.learned(),
     }
 
@@ -155,6 +175,8 @@ def _forward(net: nn.Module, recipe: Recipe) -> Callable[..., Tensor]:
     if recipe.compile and isinstance(net, Supernet):
         raise HwnasError("recipe.compile: a supernet would be compiled anew for every architecture; switch it off, it is for retraining")
     call: Callable[..., Tensor] = torch.compile(net) if recipe.compile else net
+    if recipe.ghost > 1:
+        call = _in_parts(call, recipe.ghost)
     if not recipe.bf16:
         return call
 
@@ -163,3 +185,12 @@ def _forward(net: nn.Module, recipe: Recipe) -> Callable[..., Tensor]:
             return call(*args)
 
     return in_bf16
+
+
+def _in_parts(call: Callable[..., Tensor], parts: int) -> Callable[..., Tensor]:
+    """Ghost BatchNorm (Hoffer et al. 2017, arXiv 1705.08741): each part of a batch is normalised by itself."""
+
+    def forward(x: Tensor, *args: Any) -> Tensor:
+        return torch.cat([call(part, *args) for part in x.chunk(parts)])
+
+    return forward

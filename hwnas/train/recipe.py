@@ -33,15 +33,17 @@ class Recipe:
     erase_px: int = 0  # augmentation: side of an erased square
     zero_init: bool = False  # sandwich, or retraining from scratch: residual blocks begin as identities, see zero_init
     distill: float = 0.0  # retraining: share of the loss that comes from the supernet's largest network
+    ghost: int = 1  # parts of a batch, each with BatchNorm statistics of its own: as that many processes train
     bf16: bool = False  # bfloat16 autocast; slower than float32 on CPUs without AMX
     compile: bool = False  # torch.compile; retraining only, and a minute before its first step
     channels_last: bool = field(default=True, metadata=HOW)  # 1.7 times as fast on CPU
     threads: int = field(default=0, metadata=HOW)  # torch threads; 0 = torch's own choice. Other numbers round differently
 
     def __post_init__(self) -> None:
-        for name, lowest in (("epochs", 1), ("batch", 2), ("clip", 0), ("seed", 0), ("shift_px", 0), ("erase_px", 0), ("threads", 0)):
-            if getattr(self, name) < lowest:
-                raise HwnasError(f"recipe.{name}: {getattr(self, name)} is too small, at least {lowest}")
+        lowest = {"epochs": 1, "batch": 2, "ghost": 1, **dict.fromkeys(("clip", "seed", "shift_px", "erase_px", "threads"), 0)}
+        for name, least in lowest.items():
+            if getattr(self, name) < least:
+                raise HwnasError(f"recipe.{name}: {getattr(self, name)} is too small, at least {least}")
         for name in ("label_smoothing", "warmup", "distill", "momentum"):
             if not 0 <= getattr(self, name) <= 1:
                 raise HwnasError(f"recipe.{name}: {getattr(self, name)} is not between 0 and 1")

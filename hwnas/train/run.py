@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from ..space import Codes, Space
 from .alpha import Alpha
 from .constraint import TRAVEL, Constraint
 from .recipe import Recipe
+from .world import World
 
 Step = Callable[[Tensor, Tensor, int], dict[str, Any]]  # x (n, c, h, w), y (n,), number of the step -> what to record, floats
 
@@ -35,7 +36,9 @@ def _none_held_out(number: int) -> tuple[Tensor, Tensor]:
 
 
 def accuracy(logits: Tensor, y: Tensor) -> float:
-    """Share of a batch whose largest logit is its label's."""
+    """Share of a batch whose largest logit is its label's; 0 where the targets are no labels, see `Run.figures`."""
+    if not isinstance(y, Tensor) or y.is_floating_point() or y.ndim != 1:
+        return 0.0
     return (logits.detach().argmax(1) == y).float().mean().item()
 
 
@@ -63,9 +66,13 @@ class Run:
     derive: Callable[[], Codes] | None = None  # Z (k, genes): the architectures learned so far, the preferred one first
     reward: Callable[[Any, Any], float] = accuracy  # outputs, targets of a batch -> how good; whatever learns from rewards asks it
     stop: str = ""  # why the run should end after this step
+    task_loss: Callable[[Any, Any], Any] | None = None  # outputs, targets -> what is made small, where it is not cross entropy
+    world: World = field(default_factory=World)  # the processes that train together
+    metrics: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)  # of the task, recorded instead of accuracy
 
     def __post_init__(self) -> None:
         self.sample: Callable[[int, np.random.Generator], Codes] = self.space.sample  # the prior: uniform over each gene
+        self._seen: tuple[Any, Any] | None = None
         self.visits = np.zeros((len(self.space.genes), max(self.space.sizes, default=0)), np.int64)  # by gene and value
 
     def draw(self, number: int, n: int = 1) -> Codes:
@@ -84,13 +91,32 @@ class Run:
             self.visits[self.space.index[gene.name], : len(gene.values)] += 1
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Cross entropy with the recipe's label smoothing."""
+        """Cross entropy with the recipe's label smoothing, or the task's own loss."""
+        if self.task_loss is not None:
+            self._seen = (logits.detach() if isinstance(logits, Tensor) else logits, y)
+            found = self.task_loss(logits, y)
+            if not isinstance(found, Tensor) or found.numel() != 1:
+                raise HwnasError(f"loss: gives a {type(found).__name__}, expected a tensor of one number")
+            return found
         return F.cross_entropy(logits.float(), y, label_smoothing=self.recipe.label_smoothing)
+
+    def figures(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """What a step recorded, with the task's own metrics of the last batch in place of accuracies that it does not have."""
+        if self.task_loss is None or self._seen is None:
+            return dict(recorded)
+        found = {k: v for k, v in recorded.items() if not k.startswith("accuracy")}
+        with torch.no_grad():
+            for name, metric in self.metrics.items():
+                value = metric(*self._seen)
+                found |= {k: float(v) for k, v in value.items()} if isinstance(value, Mapping) else {name: float(value)}
+        return found
 
     def update(self) -> None:
         """One step of the optimizer with the gradients that have gathered, clipped; then there are none."""
+        weights = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.world.average_gradients(weights)
         if self.recipe.clip:
-            nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], self.recipe.clip)
+            nn.utils.clip_grad_norm_(weights, self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -145,6 +171,7 @@ class Run:
         grads = torch.autograd.grad(loss, parameters, allow_unused=True) if grads is None else grads
         for parameter, grad in zip(parameters, grads):
             parameter.grad = grad
+        self.world.average_gradients(self.alpha.parameters())
         self.alpha_optimizer.step()
         self.alpha_optimizer.zero_grad(set_to_none=True)
         found = {"arch_loss": loss.item(), "entropy": self.alpha.entropy()}

@@ -14,7 +14,8 @@ from hwnas.ops import OPS, build
 
 torch.set_num_threads(1)
 JOINS = ("add", "concat")
-ONE_SIZE = ("head", "skip", *JOINS)
+ONE_SIZE = ("head", "skip", "residual", *JOINS)
+SHUFFLES = ("shuffle", "xception")
 
 
 @st.composite
@@ -23,7 +24,10 @@ def blocks(draw, op):
     size = st.integers(4, 17)
     stride = 1 if op in ONE_SIZE else draw(st.sampled_from([1, 2]))
     cin = draw(st.sampled_from([1, 3] if op == "stem" else [3, 8, 12]))
-    cout = cin if op in ("add", "max_pool", "avg_pool") else draw(st.sampled_from([cin, 10]))
+    cout = cin if op in ("add", "max_pool", "avg_pool", "residual") else draw(st.sampled_from([cin, 10]))
+    if op in SHUFFLES:
+        cin = draw(st.sampled_from([4, 8]))
+        cout = cin if stride == 1 else draw(st.sampled_from([cin + 2, 2 * cin]))
     return Block(
         op,
         cin,

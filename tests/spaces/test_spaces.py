@@ -7,7 +7,7 @@ import torch
 from hwnas.block import Block
 from hwnas.errors import HwnasError
 from hwnas.ops import OPS, build
-from hwnas.spaces import darts, load_space, mobilenet, nasbench201, quickstart
+from hwnas.spaces import darts, load_space, mobilenet, nasbench201, one_shot_cell, quickstart, resnet, shufflenet, single_path, vgg16
 from hwnas.supernet import network
 
 
@@ -19,8 +19,13 @@ from hwnas.supernet import network
         (quickstart(), 1, 16),  # at most
         (nasbench201(width=4, cells=1), 3, 32),
         (darts(size=16, width=4, cells=3), 3, 16),
+        (single_path(), 1, 28),
+        (shufflenet(3, 224, 1000, stem_stride=2), 3, 224),
+        (resnet(resolutions=(24, 28, 32)), 3, 32),
+        (vgg16(1, 28), 1, 28),
+        (one_shot_cell(cells=3), 3, 32),
     ],
-    ids=["mobilenet", "mobilenet 64 px", "quickstart", "nasbench201", "darts"],
+    ids=["mobilenet", "64px", "quickstart", "nasbench201", "darts", "single-path", "shufflenet", "resnet", "vgg16", "one-shot-cell"],
 )
 def test_architectures_run_and_every_block_takes_what_the_one_before_gives(space, channels, size):
     Z = np.concatenate([space.sample(2, np.random.default_rng(0)), [space.largest()]])
@@ -33,7 +38,11 @@ def test_architectures_run_and_every_block_takes_what_the_one_before_gives(space
 
 
 def test_blocks_give_the_shapes_they_promise():
-    blocks = [b for s in (quickstart(), nasbench201(size=9), darts(size=9, cells=3)) for b in s.blocks]
+    blocks = [
+        b
+        for s in (quickstart(), nasbench201(size=9), darts(size=9, cells=3), shufflenet(), resnet(), vgg16(), one_shot_cell())
+        for b in s.blocks
+    ]
     for b in {(b.op, b.stride, b.kernel, b.residual): b for b in blocks}.values():
         with torch.device("meta"):
             y = build(b).eval()(*[torch.rand(2, b.cin, b.height, b.width, device="meta")] * b.inputs)
