@@ -12,7 +12,7 @@ from ..space import Codes, Space
 from .memory import Memory
 from .options import Traits, at_least, one_of, traits
 from .run import Run, Step
-from .sandwich import sandwich_step
+from .sandwich import Sandwich, sandwich_step
 
 POOL = 1024  # random architectures among which those near a cost are looked for
 FORGET = 0.99  # weight of a step's observations one step later: the supernet they were made on has moved on
@@ -59,7 +59,7 @@ def attentive(run: Run, options: Attentive) -> Step:
         return np.array(chosen)
 
     run.sample = sample
-    return sandwich_step(run, lambda Z, distances: surrogate.learn(Z[1:], np.array(distances[1:]) / max(distances[0], 1e-12)))
+    return sandwich_step(run, Sandwich(), lambda Z, distances: surrogate.learn(Z[1:], np.array(distances[1:]) / max(distances[0], 1e-12)))
 
 
 class Surrogate:

@@ -58,15 +58,16 @@ class Journal:
 
     def add(self, done: int, metrics: Mapping[str, float], facts: Mapping[str, float]) -> None:
         """Counts a step's metrics in; every so many steps, writes a row with their means and the facts."""
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+        for name, value in metrics.items():  # a metric that not every step has is a mean over those that have it
+            total, times = self.sums.get(name, (0.0, 0))
+            self.sums[name] = total + value, times + 1
         self.count += 1
         if self.count == self.every:
             self.write(done, {**self.means(), **facts})
             self.sums, self.count = {}, 0
 
     def means(self) -> dict[str, float]:
-        return {name: total / self.count for name, total in self.sums.items()}
+        return {name: total / times for name, (total, times) in self.sums.items()}
 
     def write(self, done: int, row: Mapping[str, float]) -> None:
         """One row, and one point of each curve."""

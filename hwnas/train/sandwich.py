@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor, nn
 
 from ..gates import path
+from .options import at_least
 from .run import Run, Step, accuracy, soft_cross_entropy
 from .zero_init import zero_init
-
-RANDOM_NETS = 2  # beside the largest and the smallest
 
 Learned = Callable[[np.ndarray, list[float]], None]  # Z (n, genes) of a step without the largest, their distances to it
 
 
-def sandwich(run: Run) -> Step:
+@dataclass(frozen=True)
+class Sandwich:
+    random_nets: int = 2  # a step, beside the largest and the smallest
+    smallest_every: int = 1  # steps; in a short run 2 or 3 leave more of the time to random networks
+
+    def __post_init__(self) -> None:
+        at_least("sandwich", self, random_nets=1, smallest_every=1)
+
+
+def sandwich(run: Run, options: Sandwich) -> Step:
     """Each step: the largest network learns from the labels, the smallest and two random ones from its soft targets.
 
     Gradients of the four gather into one update. Only the largest is regularised (label smoothing, dropout): the others
     underfit. One-stage: winners keep their inherited weights. Made for a supernet that shares; `recipe.zero_init` helps.
     """
-    return sandwich_step(run, lambda Z, distances: None)
+    return sandwich_step(run, options, lambda Z, distances: None)
 
 
-def sandwich_step(run: Run, learned: Learned) -> Step:
+def sandwich_step(run: Run, options: Sandwich, learned: Learned) -> Step:
     """The step of the sandwich rule; `learned` is told after each how far its smaller networks were from the largest."""
     space, largest, smallest = run.space, run.space.largest(), run.space.smallest()
     if run.recipe.zero_init:
@@ -33,20 +42,22 @@ def sandwich_step(run: Run, learned: Learned) -> Step:
     dropouts = [m for m in run.net.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
 
     def step(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
-        run.visit(np.stack([largest, smallest]))
+        with_smallest = number % options.smallest_every == 0
+        run.visit(np.stack([largest, smallest] if with_smallest else [largest]))
         teacher = run.forward(x, path(space, largest))
         loss = run.loss(teacher, y)
         loss.backward()
         record = {"loss": loss.item(), "accuracy": accuracy(teacher, y)}
         for module in dropouts:
             module.eval()
-        Z, distances = np.stack([smallest, *run.draw(number, RANDOM_NETS)]), []
+        random_nets = run.draw(number, options.random_nets)
+        Z, distances = np.stack([smallest, *random_nets]) if with_smallest else random_nets, []
         for i, z in enumerate(Z):
             logits = run.forward(x, path(space, z))
             distance = soft_cross_entropy(logits, teacher)
             distance.backward()
             distances.append(distance.item())
-            if i == 0:
+            if with_smallest and i == 0:
                 record |= {"distance_smallest": distance.item(), "accuracy_smallest": accuracy(logits, y)}
         for module in dropouts:
             module.train()

@@ -14,7 +14,7 @@ from hwnas.gates import path
 from hwnas.supernet import Supernet, fix
 from hwnas.train import Recipe, Run, newest, read_progress, retrain, soft_cross_entropy, split_accuracy, train
 from hwnas.train.run import make_optimizer
-from hwnas.train.sandwich import sandwich
+from hwnas.train.sandwich import Sandwich, sandwich
 from hwnas.train.spos import spos
 
 SPACE, DATA = small_space(), small_data()
@@ -67,7 +67,7 @@ def test_sandwich_gradients_are_those_of_its_four_networks() -> None:
     net, (x, y) = small_net(SPACE), a_batch()
     run = make_run(net, recipe)
     run.optimizer.param_groups[0]["lr"] = run.optimizer.param_groups[1]["lr"] = 0.3
-    record = sandwich(run)(x, y, 3)
+    record = sandwich(run, Sandwich())(x, y, 3)
 
     twin = small_net(SPACE).train()
     teacher = twin(x, path(SPACE, SPACE.largest()))
@@ -80,6 +80,14 @@ def test_sandwich_gradients_are_those_of_its_four_networks() -> None:
     assert norm > 0.5 and set(record) == {"loss", "accuracy", "distance_smallest", "accuracy_smallest"}
     for a, b in zip(net.parameters(), twin.parameters()):
         assert torch.allclose(a, b if b.grad is None else b - 0.3 * b.grad, atol=1e-5)
+
+
+def test_a_sandwich_with_fewer_smallest_networks() -> None:
+    run = make_run(small_net(SPACE), Recipe(lr=0.1))
+    step, (x, y) = sandwich(run, Sandwich(random_nets=1, smallest_every=3)), a_batch()
+    records = [step(x, y, number) for number in range(6)]
+    assert ["distance_smallest" in r for r in records] == [True, False, False] * 2
+    assert run.visits.sum(1).tolist() == [6 + 2 + 6] * len(SPACE.genes)
 
 
 def test_no_gradient_reaches_the_teacher() -> None:
