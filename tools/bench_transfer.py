@@ -3,9 +3,10 @@
     python tools/bench_transfer.py nasbench201_devices.parquet             # 20 seeds; about ten minutes
     python tools/bench_transfer.py nasbench201_devices.parquet --seeds 3
 
-The file: columns op0 .. op5 (0 none, 1 skip, 2 conv1x1, 3 conv3x3, 4 avgpool; the six edges of a cell) and one column `ms_<device>` for each
-device, latencies in ms; those of HELP (Lee et al. 2021, https://github.com/HayeonLee/HELP) in that form. Each device in turn is the new one,
-10 and 100 cells of it are measured, all others are predicted. Cells under 0.5 ms on any device (they are disconnected) are dropped.
+The file: columns op0 .. op5 (0 none, 1 skip, 2 conv1x1, 3 conv3x3, 4 avgpool; the six edges of a cell) and one column
+`ms_<device>` for each device, latencies in ms; those of HELP (Lee et al. 2021, https://github.com/HayeonLee/HELP) in that
+form. Each device in turn is the new one, 10 and 100 cells of it are measured, all others are predicted. Cells under 0.5 ms
+on any device (they are disconnected) are dropped.
 
 Baseline: RidgeCV on the standardised log-latencies of the other devices, cells drawn at random. Ours: hwnas.predict.Transfer, cells chosen
 by it, and drawn at random for comparison.

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import health, look, measure, pipeline, transfer
+from . import check, health, look, measure, pipeline, transfer
 from .console import console
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command()(look.devices)
 app.command()(measure.profile)
 app.command()(transfer.transfer)
+app.command()(check.check)
 app.add_typer(look.lut, name="lut")
 app.command()(pipeline.train)
 app.command("health")(health.health_command)
