@@ -32,12 +32,14 @@ JOBS = {str(b): Job.of(b) for b in BLOCKS}
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--kills", type=int, default=100)
 parser.add_argument("--device", default="onnx-cpu")
+parser.add_argument("--hosts", type=float, default=0.2, help="Share of hosts among the victims; starting one takes seconds.")
 parser.add_argument("--rounds", type=int, default=60)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--lut", type=Path, help="(default: a temporary folder)")
 parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)  # the run that is killed
 args = parser.parse_args()
 lut = args.lut or Path(mkdtemp(prefix="hwnas-faults-"))
+lut.mkdir(parents=True, exist_ok=True)
 path = lut / args.device / "table.jsonl"
 
 if args.run:
@@ -48,7 +50,8 @@ if args.run:
 
 def start() -> subprocess.Popen[bytes]:
     words = [sys.executable, __file__, "--run", "--lut", lut, "--device", args.device, "--rounds", args.rounds]
-    return subprocess.Popen([str(w) for w in words], stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "TMPDIR": str(lut)}  # what a killed host leaves there goes with the tables
+    return subprocess.Popen([str(w) for w in words], stderr=subprocess.DEVNULL, env=environment)
 
 
 def children(pid: int) -> list[int]:
@@ -96,11 +99,12 @@ while sum(kills.values()) < args.kills:
         while run.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") <= grown):
             time.sleep(0.02)  # importing is not what is to be disturbed
     time.sleep(moments.random() * 0.5)
-    workers = children(run.pid)
-    if moments.random() < 0.7 and workers:
+    if moments.random() < args.hosts:
+        victim, what = run.pid, "host"
+    elif workers := children(run.pid):
         victim, what = workers[0], "worker"
     else:
-        victim, what = run.pid, "host"
+        continue  # the last one was killed and the next one is not there yet
     if run.poll() is None and kill(victim):
         kills[what] += 1
         if what == "host":
@@ -118,9 +122,9 @@ wanted = {(key, r) for key in JOBS for r in range(args.rounds)}
 missing = [(key, r) for key, r in wanted if not table.has(key, r)]
 if code or missing or table.failed or table.values().keys() != JOBS.keys():
     problems.append(f"at the end: exit code {code}, {len(missing)} rows missing, {len(table.failed)} blocks failed")
-print(
-    f"{args.device}: {kills['worker']} workers and {kills['host']} hosts killed in {time.perf_counter() - began:.0f} s; before the last run "
-    f"{len(interrupted.failed)} blocks had failed; at the end {len(wanted) - len(missing)} of {len(wanted)} rows, {len(table.failed)} failed"
-)
+seconds = time.perf_counter() - began
+print(f"{args.device}: {kills['worker']} workers and {kills['host']} hosts killed in {seconds:.0f} s")
+print(f"before the last run {len(interrupted.failed)} of {len(JOBS)} blocks had failed")
+print(f"at the end {len(wanted) - len(missing)} of {len(wanted)} rows, {len(table.failed)} blocks failed")
 print("\n".join(problems) or "the table is complete and valid")
 sys.exit(bool(problems))
