@@ -14,6 +14,8 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
+MOST_LOOPS = 10**9  # of anything takes seconds
+
 
 def timed(run: Callable[[], Any], loops: int, with_cpu: bool) -> tuple[int, int | None]:
     """(wall_ns, cpu_ns or None) of `loops` calls of run.
@@ -45,6 +47,8 @@ def calibrate(time_loops: Callable[[int], tuple[int, int | None]], min_repeat_s:
         lasted_s = max(1, wall_ns if cpu_ns is None else cpu_ns) / 1e9
         if lasted_s >= min_repeat_s:
             break
+        if loops > MOST_LOOPS:
+            raise ValueError(f"the device's clock stands still: {loops} inferences took {lasted_s:g} s by it")
         # Aim 10 % above the target, but do not trust a first, tiny reading further than a factor of ten.
         loops = math.ceil(loops * min(10.0, max(1.2, 1.1 * min_repeat_s / lasted_s)))
     return loops

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import device, health, look, measure, pipeline
+from . import check, device, health, look, measure, pipeline, transfer
 from .algorithms import algorithms
 from .console import console
 from .spaces import spaces
@@ -31,6 +31,8 @@ app.command()(look.devices)
 app.add_typer(device.device, name="device")
 app.command()(spaces)
 app.command()(measure.profile)
+app.command()(transfer.transfer)
+app.command()(check.check)
 app.add_typer(look.lut, name="lut")
 app.command()(algorithms)
 app.command()(pipeline.train)

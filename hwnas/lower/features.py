@@ -54,7 +54,7 @@ def features(program: Program) -> dict[str, float]:
     """Name -> sum over the program's nodes, for every name in FEATURES, zero where there is none."""
     sums = dict.fromkeys(FEATURES, 0.0)
     for node in program.nodes:
-        kind = _kind(node)
+        kind = kind_of(node)
         if kind is None:
             continue
         if kind in COMPUTE_KINDS:
@@ -64,7 +64,8 @@ def features(program: Program) -> dict[str, float]:
     return sums
 
 
-def _kind(node: Node) -> str | None:
+def kind_of(node: Node) -> str | None:
+    """One of COMPUTE_KINDS or MEMORY_KINDS; None for a node that costs nothing."""
     if node.op != "conv2d":
         return _KIND_OF.get(node.op)
     cout, cin_per_group, height, width = node.weights["weight"].shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .additive import additive
 from .block_predictor import MIN_FIT, BlockPredictor
 from .calibration import MIN_NETWORKS, Calibration
 from .choose import OVERHEAD, choose_blocks, choose_networks, network_key, networks_in
+from .transferred import SourceTables, Transferred
 
 log = logging.getLogger(__name__)
 MAX_BLOCKS = 400  # measured at most, unless asked for more; the predictor fills the rest
@@ -53,6 +55,40 @@ def profile_space(
     return quietness, calibrate(space, lut_dir / device.name, codes)
 
 
+def transfer_space(
+    space: Space,
+    device: Device,
+    sources: Sequence[str],
+    lut_dir: Path,
+    *,
+    networks: int = 10,
+    plan: Plan = Plan(),  # noqa: B008
+    report: Report | None = None,
+) -> tuple[Quietness, Transferred]:
+    """Measures a few whole networks of the space on the device, and takes the rest from tables of other devices.
+
+    sources: names of devices profiled on this space; the networks are chosen for what they tell about the new device.
+    """
+    if networks < 3:
+        raise HwnasError(f"transfer: {networks} networks are too few, at least 3")
+    if device.name in sources or len(set(sources)) < len(sources):
+        raise HwnasError(f"transfer: sources {', '.join(sources)}: name each device once, and not {device.name!r} itself")
+    tables = SourceTables(space, [device_model(space, lut_dir / s) for s in sources])
+    codes = tables.codes[tables.choose(networks)]
+    quietness = profile(device, network_jobs(space, codes, device.batch), lut_dir, plan, report)
+    folder = lut_dir / device.name
+    table = Table.read(folder / "table.jsonl")
+    values = table.values()
+    measured = [z for z in codes if network_key(space, z) in values]
+    if len(measured) < 3:
+        reasons = "; ".join(sorted(set(table.failed.values())))
+        raise HwnasError(f"transfer: device {device.name!r} ran {len(measured)} of {networks} networks: {reasons}")
+    latency_ms = np.array([values[network_key(space, z)] for z in measured])
+    transferred = tables.fit(np.array(measured), latency_ms, sources, digest(table))
+    transferred.save(folder, space)
+    return quietness, transferred
+
+
 def network_jobs(space: Space, Z: Codes, batch: int = 1) -> dict[str, Job]:
     """Key -> job of whole networks Z (n, genes) with fresh weights, to be measured as blocks are."""
     channels = next(b for b in space.slots[0].blocks if b).cin
@@ -70,7 +106,7 @@ def calibrate(space: Space, folder: Path, codes: Codes | None = None) -> Calibra
     parts = {k: space.blocks_of(z) for k, z in known.items()}
     usable = [k for k, blocks in parts.items() if np.isfinite([block_ms[b] for b in blocks]).all()]
     measured = np.array([values[k] for k in usable])
-    calibration = Calibration.fit([parts[k] for k in usable], measured, block_ms, _overhead_ms(values), space.hash, _digest(table))
+    calibration = Calibration.fit([parts[k] for k in usable], measured, block_ms, _overhead_ms(values), space.hash, digest(table))
     calibration.save(folder / "calibration.json")
     return calibration
 
@@ -87,12 +123,17 @@ def device_model(space: Space, folder: Path, force: bool = False) -> CostModel:
         raise HwnasError(f"device {folder.name!r}: no table at {path}: {way_out}")
     table = Table.read(path)
     values = table.values()
+    transferred = Transferred.load(folder, space)
+    if transferred and not any(str(b) in values for b in space.blocks):  # a profile of its own would be better
+        if transferred.table_fingerprint != digest(table):
+            raise HwnasError(f"{folder / 'transfer.json'}: was made with a table of another fingerprint: run `hwnas transfer` again")
+        return transferred.model(space)
     if not any(str(b) in values for b in space.blocks):
         raise HwnasError(f"{path}: a table of another space: it has none of the {len(space.blocks)} blocks of {space.name!r}: {way_out}")
     block_ms, predicted = _block_ms(space, table)
     try:
         calibration = Calibration.load(folder / "calibration.json", space.hash)
-        if calibration.table_fingerprint != _digest(table):
+        if calibration.table_fingerprint != digest(table):
             raise HwnasError(f"{folder / 'calibration.json'}: was made with a table of another fingerprint: {way_out}")
     except HwnasError:
         if not force:
@@ -131,5 +172,6 @@ def _overhead_ms(values: dict[str, float]) -> float:
     return values[str(OVERHEAD)]
 
 
-def _digest(table: Table) -> str:
+def digest(table: Table) -> str:
+    """16 hex digits over the table's fingerprint."""
     return sha256(json.dumps(table.fingerprint, sort_keys=True).encode()).hexdigest()[:16]
