@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import HwnasError
 from . import health, look, measure, pipeline
 from .console import console
+from .lut import lut
 
 app = typer.Typer(
     name="hwnas",
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 app.command()(look.devices)
 app.command()(measure.profile)
-app.add_typer(look.lut, name="lut")
+app.add_typer(lut, name="lut")
 app.command()(pipeline.train)
 app.command("health")(health.health_command)
 app.command()(pipeline.search)
