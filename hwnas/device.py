@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import HwnasError, did_you_mean
+from .shipped import device_names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -86,12 +87,12 @@ BUILT_IN = {
 
 
 def find_device(name: str, lut_dir: Path) -> Device:
-    """The device of that name: from `lut_dir/<name>/device.toml`, else one of the built-in ones of this machine.
+    """The device of that name: from `lut_dir/<name>/device.toml`, else a built-in one, else one whose table comes with hwnas.
 
     Raises HwnasError for a name that is neither, or for a file whose name field is not its folder's.
     """
-    files = {p.parent.name: p for p in sorted(lut_dir.glob("*/device.toml"))}
-    if name in files:
+    files = {n: folder / "device.toml" for n, folder in device_names(lut_dir).items()}
+    if name in files and (name not in BUILT_IN or files[name].parent.parent == lut_dir):
         device = Device.load(files[name])
         if device.name != name:
             raise HwnasError(f"{files[name]}: name = {device.name!r} but its folder is {name!r}: make them equal")

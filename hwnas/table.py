@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -16,7 +17,8 @@ from .errors import HwnasError
 from .journal import Journal
 from .sample import Clock, Sample
 
-# History of the format: 1: header {format, device, fingerprint, hwnas, created}; rows {key, round, sitting, ...sample}.
+# History of the format: 1: header {format, device, fingerprint, hwnas, created}; rows {key, round, sitting, ...sample};
+#    rows of the sentinel also {at}: seconds since 1970.
 FORMAT = 1
 SENTINEL = "sentinel"  # key of the rows of the block that is the same in every table; no block's key, which have brackets
 NEAREST = 3  # sentinels that say how fast the machine was when a row was measured: their median
@@ -36,6 +38,7 @@ class Table:
             found = f"format {header.get('format')!r} is not that of a table this hwnas reads ({FORMAT})"
             raise HwnasError(f"{journal.path}: {found}: is this the right file?")
         self.path, self.device, self.fingerprint = journal.path, str(header.get("device")), header["fingerprint"]
+        self.provenance: list[dict[str, Any]] = header.get("provenance", [])  # what was done to it since: see hwnas.lut
         self._samples: dict[str, dict[int, tuple[int, Sample]]] = defaultdict(dict)  # key -> round -> (line, sample)
         self._sentinels: list[tuple[int, tuple[int, int], Sample]] = []  # (line, (sitting, round), sample)
         for number, row in enumerate(journal.rows, 2):
@@ -54,9 +57,9 @@ class Table:
         journal = Journal.open(path, header)
         try:
             table = cls(journal)
-            if differences := _differences(table.fingerprint, fingerprint):
+            if differing := differences(table.fingerprint, fingerprint):
                 way_out = "rows of the two must not mix: measure into another --lut folder, or move the table away"
-                raise HwnasError(f"{path}: was measured under another fingerprint ({'; '.join(differences)}): {way_out}")
+                raise HwnasError(f"{path}: was measured under another fingerprint ({'; '.join(differing)}): {way_out}")
             return table
         except BaseException:
             journal.close()
@@ -79,7 +82,8 @@ class Table:
 
     def append(self, key: str, round: int, sample: Sample) -> None:
         """Adds a row; it is on disk when this returns. Raises HwnasError if the disk is full."""
-        row = {"key": key, "round": round, "sitting": self._sitting, **sample.to_dict()}
+        at = {"at": int(time.time())} if key == SENTINEL else {}  # these come often enough to tell when a sitting was
+        row = {"key": key, "round": round, "sitting": self._sitting, **at, **sample.to_dict()}
         self._journal.append(row)
         self._add(row, len(self._journal.rows) + 1)
 
@@ -103,6 +107,12 @@ class Table:
         for _, group, sample in self._sentinels:
             found[group].append(sample)
         return dict(found)
+
+    @property
+    def measured_at(self) -> int | None:
+        """When it was measured last, in seconds since 1970; None where it does not say."""
+        times = [row["at"] for row in self._journal.rows if type(row.get("at")) is int]
+        return max(times, default=None)
 
     def samples(self, key: str) -> list[Sample]:
         """The samples of a key, one for each round."""
@@ -193,13 +203,13 @@ class Table:
             self._samples[key][round] = line, sample
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
     """`host.cpu: 'A' there, 'B' here`, for each leaf in which two nested dicts differ."""
     found = []
     for name in {**old, **new}:
         a, b, where = old.get(name), new.get(name), f"{path}{name}"
         if isinstance(a, dict) and isinstance(b, dict):
-            found += _differences(a, b, where + ".")
+            found += differences(a, b, where + ".")
         elif a != b:
             found.append(f"{where}: {a!r} there, {b!r} here")
     return found

@@ -24,13 +24,15 @@ import json, sys
 import hwnas, hwnas_onnx
 from hwnas.measure.connection import BOARD
 from hwnas.plugins import PROFILERS, SPACES, installed
+from hwnas.shipped import SHIPPED
 from hwnas.steps import load_experiment
 print(json.dumps([hwnas.__file__, hwnas_onnx.__file__, sorted(installed(PROFILERS)), sorted(installed(SPACES)),
-                  load_experiment("quickstart").data, (BOARD / "worker.py").exists()]))
+                  load_experiment("quickstart").data, (BOARD / "worker.py").exists(), str(SHIPPED), (SHIPPED / "README.md").exists()]))
 """
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
-    core, profiler, profilers, spaces, data, worker = json.loads(done.stdout)
+    core, profiler, profilers, spaces, data, worker, shipped, tables = json.loads(done.stdout)
     assert core.startswith(str(tmp_path)) and profiler.startswith(str(tmp_path)), "the wheel's own files, not the repository's"
     assert {"cpu", "gpu", "onnx", "tflite"} <= set(profilers) and {"mobilenet", "quickstart"} <= set(spaces)
     assert data == "digits" and worker
+    assert shipped.startswith(str(tmp_path)) and tables, "tables that come with hwnas are found, away from the repository"

@@ -14,6 +14,7 @@ from ..errors import HwnasError
 from . import check, device, health, look, measure, pipeline, transfer
 from .algorithms import algorithms
 from .console import console
+from .lut import lut
 from .spaces import spaces
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ app.command()(spaces)
 app.command()(measure.profile)
 app.command()(transfer.transfer)
 app.command()(check.check)
-app.add_typer(look.lut, name="lut")
+app.add_typer(lut, name="lut")
 app.command()(algorithms)
 app.command()(pipeline.train)
 app.command("health")(health.health_command)

@@ -9,7 +9,7 @@ import typer
 from ..data import load_data
 from ..device import find_device
 from ..measure import Plan
-from ..predict import profile_space
+from ..predict import find_trust, profile_space
 from ..profiler import load_profiler
 from ..spaces import load_space
 from ..steps.progress import pace
@@ -23,6 +23,10 @@ def profile(
     lut: Path = LUT,
     blocks: int = typer.Option(400, "--blocks", help="Blocks to measure at most; a predictor fills the others."),
     networks: int = typer.Option(40, "--networks", help="Whole networks to measure for calibration, at least 19."),
+    held_out: int = typer.Option(20, "--held-out", help="Random networks on top, which only the trust report sees."),
+    searched: bool = typer.Option(
+        False, "--searched", help="Half of --networks are winners of searches: the bound then holds for them, too."
+    ),
     rounds: int = typer.Option(6, "--rounds", help="How often each is measured, in random order."),
     target: float = typer.Option(0.0, "--target", help="Repeat until the median is known within so many %; 0: do not look."),
     limit_s: float = typer.Option(1.0, "--limit-s", help="But for at most so long, per block and round."),
@@ -51,10 +55,14 @@ def profile(
             lut,
             blocks=blocks,
             networks=networks,
+            held_out=held_out,
+            searched=searched,
             plan=Plan(rounds=rounds, target=target / 100, limit_s=limit_s),
             seed=seed,
             report=pace(advance, rounds),
         )
+    trust = find_trust(lut / device, made.hash)
+    assert trust is not None  # it is written with the calibration
     if json:
         show_json(
             {
@@ -67,6 +75,7 @@ def profile(
                 "margin": calibration.margin,
                 "plain": calibration.plain.to_dict(),
                 "held_out": calibration.held_out.to_dict(),
+                "trust": trust.to_dict(),
             }
         )
         return
@@ -77,6 +86,7 @@ def profile(
         out.print(f"noisiest: {key}: rounds {noise:.1%} apart", highlight=False)
     out.print(f"sum of blocks alone: {calibration.plain}", highlight=False)
     out.print(f"calibrated, left out: {calibration.held_out}", highlight=False)
+    out.print(f"trust: {trust.verdict}; {trust}", highlight=False)
     out.print(f"bound at 95 %: predicted + {calibration.margin:.1%}. Table: {lut / device}", highlight=False)
     out.print(f"machine: {quietness}", highlight=False)
     for advice in quietness.advice:

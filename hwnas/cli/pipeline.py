@@ -19,6 +19,7 @@ from ..steps import (
     load_experiment,
     load_supernet,
     profile_devices,
+    retime_devices,
     retrain_winner,
     search_target,
     summarize,
@@ -86,7 +87,12 @@ def search(
     run: Path = RUN,
     budget: list[str] = BUDGET,
     generations: int = typer.Option(0, "--generations", help="0 keeps the run's setting."),
-    force: bool = typer.Option(False, "--force", help="Search with a table that was never calibrated: plain sums, no bound."),
+    force: bool = typer.Option(
+        False, "--force", help="With a table whose trust report is missing or bad; never calibrated: plain sums, no bound."
+    ),
+    no_retime: bool = typer.Option(
+        False, "--no-retime", help="Do not time five networks of each table again to see how fast the device is today."
+    ),
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
@@ -97,8 +103,10 @@ def search(
         fields["budgets"] = budget
     if generations:
         fields["search"]["generations"] = generations
+    fields["search"]["force"] = force
     opened = RunFolder(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
-    winners = _search(opened, force)
+    _retime(opened, again=True, skip=no_retime)
+    winners = _search(opened)
     if json:
         show_json([{"device": w.target.budget.device, "choices": opened.space.decode(w.z), **w.to_dict()} for w in winners])
         return
@@ -176,9 +184,9 @@ def _announce(run: RunFolder) -> None:
     _say(say + ("" if traits.one_stage else f"; and each winner is retrained, {run.retraining.epochs} epochs"))
 
 
-def _search(run: RunFolder, force: bool = False) -> list[Winner]:
+def _search(run: RunFolder) -> list[Winner]:
     """All budgets are resolved, and refused if they cannot be reached, before the first is searched."""
-    resolved = [resolve(run, budget, force) for budget in run.experiment.parsed_budgets()]
+    resolved = [resolve(run, budget) for budget in run.experiment.parsed_budgets()]
     if not resolved:
         raise HwnasError(f"run {str(run.path)!r}: no budget: `hwnas search {run.path} --budget DEVICE:latency=2ms`")
     for model, target in resolved:
@@ -197,8 +205,14 @@ def _search(run: RunFolder, force: bool = False) -> list[Winner]:
     return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
 
 
+def _retime(run: RunFolder, again: bool = False, skip: bool = False) -> None:
+    for name, drift in retime_devices(run, bar, again, skip).items():
+        _say(f"{name}: {drift}" if name not in str(drift) else str(drift))
+
+
 def _finish(run: RunFolder, json: bool) -> None:
     """Search (if need be), export, certify, and the table."""
+    _retime(run)
     for winner in _search(run):
         own = run.for_budget(winner.target.budget)
         net = load_supernet(own)

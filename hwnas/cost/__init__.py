@@ -1,7 +1,7 @@
 """What an architecture costs: exact figures from its blocks, and latency from a device's table."""
 
-from .cost_model import CostModel
+from .cost_model import CostModel, Stream
 from .facts import Facts, facts
 from .metrics import METRICS, Metric
 
-__all__ = ["METRICS", "CostModel", "Facts", "Metric", "facts"]
+__all__ = ["METRICS", "CostModel", "Facts", "Metric", "Stream", "facts"]

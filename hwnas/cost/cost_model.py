@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,25 @@ from ..space import Codes, Space
 from .facts import FILE_BYTES, facts
 from .memory import CHUNK, peak_memory
 
+ISOLATED = "isolated_ms"  # a table that no metric shows
 COMPUTED = ("params", "macs", "memory_bytes", "file_bytes")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a network takes on top because its weights do not fit the cache, in which a block that is timed alone has them.
+
+    A share of the sum of its isolated blocks: the sum over knots of slope x max(weight bytes - knot, 0).
+    """
+
+    knots_bytes: tuple[float, ...]
+    slopes: tuple[float, ...]  # per byte
+    isolated_ms: np.ndarray  # (blocks,) without the cost of a call
+    base_ms: float  # of one call
+
+    def share(self, weight_bytes: np.ndarray) -> np.ndarray:
+        """weight_bytes (n,) -> (n,)."""
+        return sum((s * np.maximum(weight_bytes - k, 0) for k, s in zip(self.knots_bytes, self.slopes)), np.zeros(len(weight_bytes)))
 
 
 class CostModel:
@@ -22,7 +41,7 @@ class CostModel:
 
     tables: metric field -> (blocks,) values in the order of `space.blocks`; inf marks a block the device cannot run.
     base: what a network costs beside its blocks. margin: by how much (a fraction) the true value may exceed the
-    estimate, at 95 % confidence; 0 where a metric is counted rather than measured.
+    estimate, at 95 % confidence; 0 where a metric is counted rather than measured. stream: latency that depends on all weights together.
     """
 
     def __init__(
@@ -31,25 +50,32 @@ class CostModel:
         tables: Mapping[str, np.ndarray] | None = None,
         base: Mapping[str, float] | None = None,
         margin: Mapping[str, float] | None = None,
+        stream: Stream | None = None,
     ):
         self.space = space
         counted = {f: np.array([getattr(facts(b), f) for b in space.blocks], float) for f in ("params", "macs", "file_bytes")}
         self.tables: dict[str, np.ndarray] = {**(tables or {}), **counted}
         self.base = {"file_bytes": float(FILE_BYTES), **(base or {})}
         self.margin = dict(margin or {})
+        self.stream = stream
+        if stream is not None:
+            self.tables[ISOLATED], self.base[ISOLATED] = np.where(np.isfinite(stream.isolated_ms), stream.isolated_ms, 0), stream.base_ms
         self.predicted: frozenset[Block] = frozenset()  # blocks whose latency was not measured
         self.estimate = False  # whether latencies come from a datasheet, and nothing was measured
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The fields that `cost` can give, latency first."""
-        return (*[k for k in self.tables if k not in COMPUTED], *COMPUTED)
+        return (*[k for k in self.tables if k not in (*COMPUTED, ISOLATED)], *COMPUTED)
 
     def cost(self, Z: Codes, metrics: Sequence[str] | None = None) -> np.ndarray:
         """(n, metrics) in each field's unit; metrics None gives all of `self.metrics`."""
         metrics = self.metrics if metrics is None else metrics
-        additive = [m for m in metrics if m != "memory_bytes"]
+        stream = self.stream if "latency_ms" in metrics else None
+        additive = [m for m in dict.fromkeys([*metrics, *(("params", ISOLATED) if stream else ())]) if m != "memory_bytes"]
         sums = dict(zip(additive, self._sums(Z, additive))) if additive else {}
+        if stream:
+            sums["latency_ms"] += stream.share(4 * sums["params"]) * sums[ISOLATED]
         if "memory_bytes" in metrics:
             sums["memory_bytes"] = peak_memory(self.space, Z, *self._memory)
         return np.stack([sums[m] for m in metrics], 1)
@@ -61,6 +87,7 @@ class CostModel:
 
     def expected(self, metric: str, weights: Mapping[str, Tensor]) -> Tensor:
         """Differentiable cost of weighted options: multilinear, the exact expectation where weights are probabilities.
+        (What depends on all weights together is taken at their expectation.)
 
         weights: gene name -> (options,). It cannot see dead code behind a `none`, nor sums and concatenations, so a final
         check uses `cost`. A block that the device cannot run counts as ten times the dearest, so that gradients stay finite.
@@ -72,7 +99,12 @@ class CostModel:
             for gene, option in slot.when:
                 table = table * weights[gene.name][option]
             total = total + table
-        return total + self.base.get(metric, 0.0)
+        total = total + self.base.get(metric, 0.0)
+        if metric == "latency_ms" and self.stream:
+            bytes_, isolated = 4 * self.expected("params", weights), self.expected(ISOLATED, weights)
+            for knot, slope in zip(self.stream.knots_bytes, self.stream.slopes):
+                total = total + float(slope) * torch.relu(bytes_ - float(knot)) * isolated
+        return total
 
     def _sums(self, Z: Codes, metrics: Sequence[str]) -> np.ndarray:
         """(metrics, n) base and sum over the slots, in chunks whose rows stay in the processor's cache."""

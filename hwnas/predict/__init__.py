@@ -3,23 +3,32 @@
 from .block_predictor import BlockPredictor
 from .calibration import Calibration
 from .choose import choose_blocks, choose_networks, network_key
-from .device_model import calibrate, device_model, network_jobs, profile_space, transfer_space
+from .device_model import calibrate, device_model, network_jobs, profile_space
+from .drift import Drift, retime
 from .fidelity import Fidelity
+from .searched import searched_networks
 from .transfer import Transfer
+from .transfer_space import transfer_space
 from .transferred import Transferred
+from .trust import Trust, find_trust
 
 __all__ = [
     "BlockPredictor",
     "Calibration",
+    "Drift",
     "Fidelity",
     "Transfer",
     "Transferred",
+    "Trust",
     "calibrate",
     "choose_blocks",
     "choose_networks",
     "device_model",
+    "find_trust",
     "network_jobs",
     "network_key",
     "profile_space",
+    "retime",
+    "searched_networks",
     "transfer_space",
 ]

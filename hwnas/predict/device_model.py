@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..block import Block
-from ..cost import CostModel
+from ..cost import CostModel, Stream
 from ..device import Device
 from ..errors import HwnasError
 from ..measure import Job, Plan, Quietness, Report, profile
@@ -19,11 +17,14 @@ from ..profiler import is_estimate
 from ..space import Codes, Space
 from ..supernet import network
 from ..table import Table
-from .additive import additive
+from .additive import Additive, additive
 from .block_predictor import MIN_FIT, BlockPredictor
-from .calibration import MIN_NETWORKS, Calibration
+from .calibration import DRIFT, MIN_NETWORKS, Calibration
 from .choose import OVERHEAD, choose_blocks, choose_networks, network_key, networks_in
-from .transferred import SourceTables, Transferred
+from .drift import Drift
+from .searched import searched_networks
+from .transferred import Transferred
+from .trust import Trust, code_of, table_digest
 
 log = logging.getLogger(__name__)
 MAX_BLOCKS = 400  # measured at most, unless asked for more; the predictor fills the rest
@@ -36,84 +37,93 @@ def profile_space(
     *,
     blocks: int = MAX_BLOCKS,
     networks: int = 40,
+    held_out: int = 20,
+    searched: bool = False,
     plan: Plan = Plan(),  # noqa: B008  (frozen)
     seed: int = 0,
     report: Report | None = None,
 ) -> tuple[Quietness, Calibration]:
-    """Measures blocks and whole networks of the space on the device, fits the calibration, writes both under lut_dir.
+    """Measures blocks and whole networks of the space on the device, fits the calibration, writes it and the trust report under lut_dir.
 
-    blocks, networks: how many at most, of each. Run again, it goes on where it stopped; with more, it adds the rest.
+    blocks, networks: how many at most, of each; held_out: random networks on top, for the trust report only. searched: half of the
+    networks are the winners of searches with the table as it is so far, so that the bound holds for winners, too.
+    Run again, it goes on where it stopped; with more, it adds the rest.
     """
-    if networks < MIN_NETWORKS:
-        raise HwnasError(f"profile: {networks} networks are too few for a 95 % bound, at least {MIN_NETWORKS}")
+    least = 2 * MIN_NETWORKS if searched else MIN_NETWORKS
+    if networks < least:
+        halves = ", half of them for winners" if searched else ""
+        raise HwnasError(f"profile: {networks} networks are too few for a 95 % bound{halves}, at least {least}")
     if blocks < min(MIN_FIT, len(space.blocks)):
         raise HwnasError(f"profile: {blocks} blocks are too few to predict the others from, at least {MIN_FIT}")
-    wanted = [OVERHEAD, *choose_blocks(space.blocks, blocks)]
-    codes = choose_networks(CostModel(space), networks, seed)
-    jobs = {str(b): Job.of(b, device.batch) for b in wanted} | network_jobs(space, codes, device.batch)
-    quietness = profile(device, jobs, lut_dir, plan, report)
-    return quietness, calibrate(space, lut_dir / device.name, codes)
-
-
-def transfer_space(
-    space: Space,
-    device: Device,
-    sources: Sequence[str],
-    lut_dir: Path,
-    *,
-    networks: int = 10,
-    plan: Plan = Plan(),  # noqa: B008
-    report: Report | None = None,
-) -> tuple[Quietness, Transferred]:
-    """Measures a few whole networks of the space on the device, and takes the rest from tables of other devices.
-
-    sources: names of devices profiled on this space; the networks are chosen for what they tell about the new device.
-    """
-    if networks < 3:
-        raise HwnasError(f"transfer: {networks} networks are too few, at least 3")
-    if device.name in sources or len(set(sources)) < len(sources):
-        raise HwnasError(f"transfer: sources {', '.join(sources)}: name each device once, and not {device.name!r} itself")
-    tables = SourceTables(space, [device_model(space, lut_dir / s) for s in sources])
-    codes = tables.codes[tables.choose(networks)]
-    quietness = profile(device, network_jobs(space, codes, device.batch), lut_dir, plan, report)
     folder = lut_dir / device.name
-    table = Table.read(folder / "table.jsonl")
-    values = table.values()
-    measured = [z for z in codes if network_key(space, z) in values]
-    if len(measured) < 3:
-        reasons = "; ".join(sorted(set(table.failed.values())))
-        raise HwnasError(f"transfer: device {device.name!r} ran {len(measured)} of {networks} networks: {reasons}")
-    latency_ms = np.array([values[network_key(space, z)] for z in measured])
-    transferred = tables.fit(np.array(measured), latency_ms, sources, digest(table))
-    transferred.save(folder, space)
-    return quietness, transferred
+    wanted = [OVERHEAD, *choose_blocks(space.blocks, blocks)]
+    codes = choose_networks(CostModel(space), networks // 2 if searched else networks, seed)
+    others = space.sample(held_out, np.random.default_rng([seed, 41]))
+    jobs = {str(b): Job.of(b, device.batch) for b in wanted} | network_jobs(space, [*others, *codes], device.batch)
+    quietness = profile(device, jobs, lut_dir, plan, report)
+    if not searched:
+        return quietness, calibrate(space, folder, codes)
+    picked = _searched_before(space, folder)
+    if len(picked) < networks - len(codes):
+        calibrate(space, folder, codes)
+        picked = list(searched_networks(device_model(space, folder), networks - len(codes), seed))
+    quietness = profile(device, network_jobs(space, picked, device.batch), lut_dir, plan, report)
+    return quietness, calibrate(space, folder, np.array([*codes, *picked]), np.array(picked))
 
 
-def network_jobs(space: Space, Z: Codes, batch: int = 1) -> dict[str, Job]:
+def _searched_before(space: Space, folder: Path) -> list[np.ndarray]:
+    """The networks that the calibration there took from searches: another table would lead to others, and none is measured twice."""
+    try:
+        return [code_of(k) for k in Calibration.load(folder / "calibration.json", space.hash).searched]
+    except HwnasError:
+        return []
+
+
+def network_jobs(space: Space, Z: Codes | Sequence[np.ndarray], batch: int = 1) -> dict[str, Job]:
     """Key -> job of whole networks Z (n, genes) with fresh weights, to be measured as blocks are."""
     channels = next(b for b in space.slots[0].blocks if b).cin
     return {network_key(space, z): Job(lambda z=z: network(space, z), ((batch, channels, *space.input_size(z)),)) for z in Z}  # type: ignore[misc]
 
 
-def calibrate(space: Space, folder: Path, codes: Codes | None = None) -> Calibration:
-    """Fits the calibration of a space on the networks that the table in `folder` holds (or on those of codes), and saves it."""
+def calibrate(space: Space, folder: Path, codes: Codes | None = None, searched: Codes | None = None) -> Calibration:
+    """Fits the calibration of a space on the networks that the table in `folder` holds (or on those of codes), and saves it.
+
+    searched: those of them that a search picked. Beside it goes the trust report, on the networks in the table that are left.
+    """
     table = Table.read(folder / "table.jsonl")
     values = table.values()
     known = networks_in(space, list(values))
-    if codes is not None:
-        known = {k: z for k in (network_key(space, z) for z in codes) if (z := known.get(k)) is not None}
-    block_ms = dict(zip(space.blocks, _block_ms(space, table)[0]))
+    wanted = known.keys() if codes is None else {network_key(space, z) for z in codes}
+    block_ms, predicted = _block_ms(space, table)
+    by_block = dict(zip(space.blocks, block_ms))
     parts = {k: space.blocks_of(z) for k, z in known.items()}
-    usable = [k for k, blocks in parts.items() if np.isfinite([block_ms[b] for b in blocks]).all()]
-    measured = np.array([values[k] for k in usable])
-    calibration = Calibration.fit([parts[k] for k in usable], measured, block_ms, _overhead_ms(values), space.hash, digest(table))
+    usable = [k for k, blocks in parts.items() if np.isfinite([by_block[b] for b in blocks]).all()]
+    fitted = [k for k in usable if k in wanted]
+    picked = {network_key(space, z) for z in searched} & set(fitted) if searched is not None else set()
+    calibration = Calibration.fit(
+        [parts[k] for k in fitted],
+        np.array([values[k] for k in fitted]),
+        by_block,
+        _overhead_ms(values),
+        space.hash,
+        table_digest(table),
+        fitted,
+        picked,
+    )
     calibration.save(folder / "calibration.json")
+    rest = [k for k in usable if k not in calibration.networks]
+    model = _calibrated(space, block_ms, calibration)
+    model.predicted = predicted
+    codes_of_rest = np.array([known[k] for k in rest]).reshape(-1, len(space.genes))
+    report = Trust.of(table.device, model, calibration, codes_of_rest, np.array([values[k] for k in rest]), calibration.searched)
+    report.save(folder / "trust.json")
     return calibration
 
 
-def device_model(space: Space, folder: Path, force: bool = False) -> CostModel:
+def device_model(space: Space, folder: Path, force: bool = False, drift: Drift | None = None) -> CostModel:
     """The cost model of a space on the device whose table lies in `folder`; `model.predicted` names blocks not measured.
 
+    drift: how fast the device is today; every latency is multiplied by its factor, and the bound takes its term.
     Raises HwnasError when there is no table, when it is of another space, or when its calibration is missing or was made
     with another table; force takes plain sums instead of a missing calibration.
     """
@@ -125,7 +135,7 @@ def device_model(space: Space, folder: Path, force: bool = False) -> CostModel:
     values = table.values()
     transferred = Transferred.load(folder, space)
     if transferred and not any(str(b) in values for b in space.blocks):  # a profile of its own would be better
-        if transferred.table_fingerprint != digest(table):
+        if transferred.table_fingerprint != table_digest(table):
             raise HwnasError(f"{folder / 'transfer.json'}: was made with a table of another fingerprint: run `hwnas transfer` again")
         return transferred.model(space)
     if not any(str(b) in values for b in space.blocks):
@@ -133,23 +143,30 @@ def device_model(space: Space, folder: Path, force: bool = False) -> CostModel:
     block_ms, predicted = _block_ms(space, table)
     try:
         calibration = Calibration.load(folder / "calibration.json", space.hash)
-        if calibration.table_fingerprint != digest(table):
+        if calibration.table_fingerprint != table_digest(table):
             raise HwnasError(f"{folder / 'calibration.json'}: was made with a table of another fingerprint: {way_out}")
     except HwnasError:
         if not force:
             raise
         model = CostModel(space, {"latency_ms": block_ms})
     else:
-        corrected = calibration.correct(space.blocks, block_ms)
-        others = additive(space, table)
-        model = CostModel(
-            space,
-            {"latency_ms": corrected} | {field: other.blocks for field, other in others.items()},
-            {"latency_ms": calibration.base_ms} | {field: other.base for field, other in others.items()},
-            {"latency_ms": calibration.margin} | {field: other.margin for field, other in others.items()},
-        )
+        model = _calibrated(space, block_ms, calibration, drift, additive(space, table))
     model.predicted, model.estimate = predicted, is_estimate(table.fingerprint)
     return model
+
+
+def _calibrated(
+    space: Space, block_ms: np.ndarray, calibration: Calibration, drift: Drift | None = None, others: Mapping[str, Additive] | None = None
+) -> CostModel:
+    factor, margin = (drift.factor, calibration.margin - DRIFT + drift.term) if drift else (1.0, calibration.margin)
+    others, call_ms = others or {}, calibration.overhead_ms
+    return CostModel(
+        space,
+        {"latency_ms": calibration.correct(space.blocks, block_ms) * factor} | {field: other.blocks for field, other in others.items()},
+        {"latency_ms": calibration.base_ms * factor} | {field: other.base for field, other in others.items()},
+        {"latency_ms": margin} | {field: other.margin for field, other in others.items()},
+        Stream(calibration.knots_bytes, calibration.slopes, factor * (block_ms - call_ms), factor * call_ms),
+    )
 
 
 def _block_ms(space: Space, table: Table) -> tuple[np.ndarray, frozenset[Block]]:
@@ -170,8 +187,3 @@ def _overhead_ms(values: dict[str, float]) -> float:
     if str(OVERHEAD) not in values:
         raise HwnasError(f"table: no row for {OVERHEAD}, from which the cost of one call is known: profile again")
     return values[str(OVERHEAD)]
-
-
-def digest(table: Table) -> str:
-    """16 hex digits over the table's fingerprint."""
-    return sha256(json.dumps(table.fingerprint, sort_keys=True).encode()).hexdigest()[:16]

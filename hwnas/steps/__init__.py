@@ -6,6 +6,7 @@ from .experiment import Experiment, load_experiment
 from .health import health
 from .profile import profile_devices
 from .progress import Show, silent
+from .retime import retime_devices
 from .retrain import retrain_winner
 from .run_folder import RunFolder
 from .search import Winner, search_target
@@ -23,6 +24,7 @@ __all__ = [
     "load_experiment",
     "load_supernet",
     "profile_devices",
+    "retime_devices",
     "retrain_winner",
     "search_target",
     "silent",

@@ -22,6 +22,7 @@ from ..score import InheritedScorer
 from ..supernet import Supernet, resize
 from ..train import split_accuracy
 from .progress import Show, silent
+from .retime import table_facts
 from .retrain import retrain_winner
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
@@ -65,6 +66,7 @@ def deliver(
         "device": device.name,
         "fingerprint": proof.timing.fingerprint,
         "conditions": proof.timing.conditions,
+        "table": table_facts(run, device.name),
         "budget": {"name": budget.name, **dict(zip(winner.target.fields, map(float, winner.target.limits)))},
         "limits": proof.kept,
         "predicted": {"latency_ms": winner.predicted["latency_ms"], "upper_ms": winner.upper["latency_ms"]},

@@ -31,6 +31,8 @@ class ProfileSettings(_Section):
 
     blocks: int = Field(default=400, ge=12)  # at most; the predictor fills the others
     networks: int = Field(default=40, ge=19)  # whole ones, for calibration
+    held_out: int = Field(default=20, ge=0)  # random ones on top, for the trust report
+    searched: bool = False  # half of the networks are winners of searches, so that the bound holds for those, too
     rounds: int = Field(default=6, ge=1)
     repeats: int = Field(default=3, ge=1)  # of at least 10 ms, in each round
 
@@ -54,6 +56,7 @@ class SearchSettings(_Section):
     fill: float = Field(default=0.97, ge=0, le=1)  # share of a budget that candidates must use
     valid_images: int = Field(default=5000, ge=1)  # of the search-validation split, to score with
     recalibration_images: int = Field(default=1024, ge=2)  # training images for BatchNorm's statistics
+    force: bool = False  # with a table whose trust report is missing or bad, or that was never calibrated
 
 
 class RetrainSettings(_Section):

@@ -26,6 +26,8 @@ def profile_devices(run: RunFolder, show: Show = silent) -> dict[str, tuple[Quie
                 run.lut,
                 blocks=settings.blocks,
                 networks=settings.networks,
+                held_out=settings.held_out,
+                searched=settings.searched,
                 plan=plan,
                 seed=run.experiment.seed,
                 report=pace(advance, plan.rounds),

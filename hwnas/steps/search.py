@@ -12,8 +12,10 @@ from ..cost import METRICS, CostModel
 from ..predict import device_model
 from ..score import InheritedScorer, Scorer
 from ..search import Evolution, Feasible, Target, evolve, random_search
+from ..shipped import table_folder
 from ..supernet import Supernet
 from .progress import Show, silent
+from .retime import recorded_drift, require_trust
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 
 
@@ -51,9 +53,15 @@ def make_scorer(run: RunFolder, net: Supernet) -> InheritedScorer:
     return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=cache)
 
 
-def resolve(run: RunFolder, budget: Budget, force: bool = False) -> tuple[CostModel, Target]:
-    """The device's cost model and the budget in numbers. Raises HwnasError for a budget that cannot be reached."""
-    model = device_model(run.space, run.lut / budget.device, force)
+def resolve(run: RunFolder, budget: Budget) -> tuple[CostModel, Target]:
+    """The device's cost model, at the level that the run has recorded, and the budget in numbers.
+
+    Raises HwnasError for a budget that cannot be reached; for a table that is not to be trusted, unless [search] force is set.
+    """
+    force = run.experiment.search.force
+    model = device_model(run.space, table_folder(run.lut, budget.device), force, recorded_drift(run, budget.device))
+    if not force:
+        require_trust(run, budget.device)
     return model, Target.of(budget, model, run.experiment.seed)
 
 
@@ -67,7 +75,15 @@ def search_target(
     settings, seed, space = run.experiment.search, run.experiment.seed, run.space
     path = run.of_budget(target.budget) / f"search{attempt or ''}.json"
     costs = model.upper(space.sample(64, np.random.default_rng(0)), target.fields)  # stands for the whole table
-    mark = stamp(space.hash, run.supernet.name, target.limits.tolist(), tighter, settings.model_dump(), seed, costs.round(9).tolist())
+    mark = stamp(
+        space.hash,
+        run.supernet.name,
+        target.limits.tolist(),
+        tighter,
+        settings.model_dump(exclude={"force"}),
+        seed,
+        costs.round(9).tolist(),
+    )
     if found := read_stamped(path, mark):
         return _winner(target, model, space.encode(found["choices"]), found)
 

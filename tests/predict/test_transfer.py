@@ -12,7 +12,7 @@ from hwnas.device import Device
 from hwnas.errors import HwnasError
 from hwnas.predict import Transfer, calibrate, device_model, network_key, transfer_space
 from hwnas.predict.choose import OVERHEAD
-from hwnas.predict.device_model import digest
+from hwnas.predict.trust import table_digest
 from hwnas.predict.group_ridge import GroupRidge, Task
 from hwnas.predict.transferred import SourceTables, Transferred
 from hwnas.table import Table
@@ -145,7 +145,7 @@ def test_a_transferred_model_is_that_of_its_table(lut, tmp_path):
     with Table.open(folder / "table.jsonl", "new", FINGERPRINT) as table:
         for z, ms in zip(Z, measured):
             table.append(network_key(SPACE, z), 0, sample(ms))
-    found = tables.fit(Z, measured, list(FACTORS), digest(table))
+    found = tables.fit(Z, measured, list(FACTORS), table_digest(table))
     found.save(folder, SPACE)
     model = device_model(SPACE, folder)
     assert (model.cost(Z) == found.model(SPACE).cost(Z)).all() and model.margin == {"latency_ms": found.margin}

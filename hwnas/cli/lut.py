@@ -1,0 +1,402 @@
+"""`hwnas lut`: look at tables, see whether they can be right, compare, merge, and take them in and out."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from rich.text import Text
+
+from ..budget import Budget
+from ..device import Device
+from ..errors import HwnasError
+from ..lut import (
+    Imported,
+    check_table,
+    diff_tables,
+    export_csv,
+    export_folder,
+    export_parquet,
+    impact,
+    import_csv,
+    import_parquet,
+    is_hwnas_parquet,
+    merge_tables,
+    table_path,
+)
+from ..measure import Quietness, metrics_of
+from ..predict import Trust, calibrate, device_model
+from ..predict.calibration import MIN_NETWORKS
+from ..profiler import is_estimate
+from ..search import reachable
+from ..space import Space
+from ..spaces import load_space
+from ..table import Table
+from .console import JSON, LUT, out, show_json, show_table
+
+lut = typer.Typer(
+    help="Tables of devices: look, check, compare, merge, share.\n\n"
+    "A TABLE is a device's name, a folder with a table.jsonl, or that file. Names are looked up in --lut first, then among the tables "
+    "that come with hwnas, which are only read.",
+    no_args_is_help=True,
+)
+TABLE = typer.Argument(help="A device with a table, or the table's path.", metavar="TABLE")
+BY = typer.Option("", "--by", help="Your name, for the table's history; left out if not given.")
+OVERWRITE = typer.Option(False, "--overwrite", help="Replace what is there.")
+# Column of `hwnas lut show` -> field of a row, and how many of the field's units one of the column's is.
+COLUMNS = {
+    ">p95 us": ("p95_ms", 1e-3),
+    ">first run us": ("first_run_ms", 1e-3),
+    ">load ms": ("load_ms", 1.0),
+    ">peak MB": ("peak_rss_bytes", 1e6),
+    ">energy mJ": ("energy_mj", 1.0),
+    ">M instructions": ("instructions", 1e6),
+}
+MANY = 5  # findings of one kind in the printed list; --json has all
+
+
+@lut.command()
+def show(
+    device: str = TABLE,
+    lut: Path = LUT,
+    slowest: int = typer.Option(10, "--slowest", help="How many blocks to list; 0 lists all."),
+    json: bool = JSON,
+) -> None:
+    """What a table holds: under what it was measured, how quiet the machine was, how far it can be trusted, its slowest blocks."""
+    path = table_path(device, lut)
+    table = Table.read(path)
+    values, noise, others, quietness = table.values(), table.noise(), metrics_of(table), Quietness.of(table)
+    reports = Trust.load_all(path.parent / "trust.json")
+    estimate = is_estimate(table.fingerprint)
+    blocks = {k: v for k, v in values.items() if not k.startswith("net(")}
+    order = sorted(blocks, key=lambda k: -blocks[k])
+    if json:
+        data: dict[str, Any] = {"device": table.device, "fingerprint": table.fingerprint, "provenance": table.provenance}
+        data |= {"estimate": estimate, "quiet": quietness.quiet, "verdict": str(quietness), "trust": [t.to_dict() for t in reports]}
+        rows = [
+            {"key": k, "latency_ms": values[k], "noise": noise[k]} | {f: told[k] for f, told in others.items() if k in told} for k in values
+        ]
+        show_json(data | {"rows": rows, "failed": table.failed})
+        return
+    host, runtime = table.fingerprint.get("host", {}), table.fingerprint.get("runtime", {})
+    where = "" if estimate else f" on {host.get('cpu', host)}"
+    out.print(f"[bold]{table.device}[/bold]  {runtime.get('name')} {runtime.get('version')}{where}", highlight=False)
+    verdict = "[yellow]ESTIMATE[/yellow] from a datasheet: nothing was measured" if estimate else str(quietness)
+    out.print(f"{len(blocks)} blocks, {len(values) - len(blocks)} networks, {len(table.failed)} failed; {verdict}", highlight=False)
+    for entry in table.provenance:
+        who = f" by {entry['by']}" if entry.get("by") else ""
+        out.print(f"{entry.get('what')} {entry.get('at')}{who} with {entry.get('tool')}", highlight=False, markup=False)
+    for report in reports:
+        out.print(f"{report.space}: {report.verdict}; {report}", highlight=False, soft_wrap=True, markup=False)
+    shown = {column: (told, scale) for column, (f, scale) in COLUMNS.items() if (told := others.get(f))}
+    body = []
+    for k in order[: slowest or None]:
+        more = [f"{told[k] / scale:.3g}" if k in told else "" for told, scale in shown.values()]
+        body.append((k, f"{1000 * blocks[k]:.1f}", f"{noise[k]:.1%}", *more))
+    show_table("slowest blocks" if slowest else "blocks", ["block", ">us", ">rounds apart", *shown], body)
+    for key, reason in table.failed.items():
+        out.print(f"failed: {key}: {reason}", highlight=False)
+
+
+@lut.command()
+def check(
+    tables: list[str] = typer.Argument(help="Devices or paths; none checks every table in --lut.", default=None),
+    lut: Path = LUT,
+    json: bool = JSON,
+) -> None:
+    """Whether tables can be right: lines, keys, duplicates, impossible values, noise, drift, fingerprints, content. Exit code 1 if not."""
+    paths = [table_path(name, lut) for name in tables or []] or sorted(lut.glob("*/table.jsonl"))
+    if not paths:
+        raise HwnasError(f"no table in {lut}: name one, or --lut DIR")
+    results = [check_table(path) for path in paths]
+    if json:
+        show_json([r.to_dict() for r in results])
+    for r in results if not json else []:
+        verdict = "[green]ok[/green]" if r.ok else "[red]not ok[/red]"
+        facts = f"{r.blocks} blocks, {r.networks} networks, {r.rows} rows, {r.failed} failed; content {r.content[:16]}"
+        out.print(f"[bold]{r.path}[/bold]: {verdict}: {facts}", highlight=False, soft_wrap=True)
+        listed: Counter[str] = Counter()
+        for f in r.findings:
+            listed[f.check] += 1
+            if listed[f.check] <= MANY:
+                out.print(f"  {f}", highlight=False, soft_wrap=True, markup=False)
+        for name, count in listed.items():
+            if count > MANY:
+                out.print(f"  {name}: {count - MANY} more like these: --json lists all", highlight=False)
+    if not all(r.ok for r in results):
+        raise typer.Exit(1)
+
+
+@lut.command()
+def diff(
+    a: str = TABLE,
+    b: str = TABLE,
+    lut: Path = LUT,
+    space: str = typer.Option("", "--space", help="Also: would a search of this space come to other winners?"),
+    budget: list[str] = typer.Option(
+        [], "--budget", "-b", help="latency=2ms or latency=30% (of A's range); repeat for more. Default 20, 50 and 80 %."
+    ),
+    architecture: list[Path] = typer.Option(
+        [], "--architecture", "-a", help="An architecture.json, or a run's folder with winners: do they still keep the budgets?"
+    ),
+    rows: int = typer.Option(10, "--rows", help="How many rows to list of those that changed most."),
+    json: bool = JSON,
+) -> None:
+    """What changed from table A to table B: by block, by kind of block, in the fingerprints, and for a search."""
+    path_a, path_b = table_path(a, lut), table_path(b, lut)
+    found = diff_tables(Table.read(path_a), Table.read(path_b))
+    effect = None
+    if space or architecture:
+        made = load_space(space or _space_of(architecture[0]))
+        effect = _effect(made, path_a.parent, path_b.parent, budget, architecture)
+    if json:
+        show_json({**found.to_dict(), "impact": effect.to_dict() if effect else None})
+        return
+    out.print("\n".join(found.fingerprint) or "the same fingerprint", highlight=False, markup=False, soft_wrap=True)
+    for name, keys in (("only in A", found.only_a), ("only in B", found.only_b), ("measured in A, failed in B", tuple(found.failed_in_b))):
+        if keys:
+            out.print(f"{name}: {len(keys)} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})", highlight=False, markup=False)
+    body: list[tuple[object, ...]]
+    groups = {"all blocks": found.blocks, "networks": found.networks, **found.by_kind}
+    body = [(n, r.n, f"{r.median:.3f}", f"{r.p10:.3f}", f"{r.p90:.3f}") for n, r in groups.items() if r]
+    note = f"rounds of a typical row are {found.noise:.1%} apart: changes below that say nothing"
+    show_table("B / A", ["", ">rows", ">median", ">p10", ">p90"], body, note)
+    body = [(k, f"{1000 * x:.1f}", f"{1000 * y:.1f}", f"{r:.3f}") for k, x, y, r in found.changed[:rows]]
+    show_table("changed most, against all others", ["row", ">A us", ">B us", ">B / A"], body)
+    if effect:
+        out.print(
+            f"costs of {effect.samples} random architectures: B / A {effect.ratio:.3f}, rank correlation {effect.spearman:.4f}",
+            highlight=False,
+        )
+        body = [(f"{limit:.4g} ms", "none feasible" if np.isnan(x) else f"{x:.0%}") for limit, x in effect.overlap.items()]
+        show_table("feasible in both / in either", [">latency", ">overlap"], body)
+        yes = {True: Text("kept", style="green"), False: Text("broken", style="red")}
+        body = [
+            (k.architecture, f"{k.limit_ms:.4g}", f"{k.a_upper_ms:.4g}", yes[k.a_keeps], f"{k.b_upper_ms:.4g}", yes[k.b_keeps])
+            for k in effect.kept
+        ]
+        if body:
+            show_table("architectures", ["", ">budget ms", ">A bound ms", "A", ">B bound ms", "B"], body)
+
+
+@lut.command()
+def merge(
+    tables: list[str] = typer.Argument(help="Two or more devices or paths."),
+    to: str = typer.Option(..., "--to", help="Name of the device whose folder under --lut the result becomes."),
+    lut: Path = LUT,
+    by: str = BY,
+    overwrite: bool = OVERWRITE,
+) -> None:
+    """One table of several that were measured under one and the same fingerprint.
+
+    Equal rows are kept once; another timing of the same block and round becomes a further round; a failure is dropped where the
+    block ran elsewhere.
+    """
+    paths, folder = [table_path(name, lut) for name in tables], lut / to
+    said = merge_tables(paths, folder / "table.jsonl", Device(name=to, runtime="imported").name, by, overwrite)
+    settings = Table.read(folder / "table.jsonl").fingerprint.get("device", {})
+    _device(to, settings).save(folder / "device.toml")
+    out.print(f"{folder}: {said}. Calibrate it: `hwnas lut trust {to} --space SPACE`", highlight=False, soft_wrap=True)
+
+
+@lut.command()
+def export(
+    table: str = TABLE,
+    to: Path = typer.Argument(
+        help="FILE.csv: values for a spreadsheet; FILE.parquet: all raw timings; else a folder, named as the device shall be known."
+    ),
+    lut: Path = LUT,
+    by: str = BY,
+    overwrite: bool = OVERWRITE,
+) -> None:
+    """A table for others: facts only, no addresses, no paths; with its content hash and history."""
+    path = table_path(table, lut)
+    if to.exists() and not overwrite and to.suffix in (".csv", ".parquet"):
+        raise HwnasError(f"{to}: is there already: give another name, or --overwrite")
+    if to.suffix == ".csv":
+        said = export_csv(path, to)
+    elif to.suffix == ".parquet":
+        said = export_parquet(path, to, by)
+    else:
+        said = export_folder(path, to, by, overwrite)
+    out.print(f"{to}: {said}", highlight=False, soft_wrap=True)
+
+
+@lut.command("import")
+def import_(
+    file: Path = typer.Argument(help="A .csv or .parquet: your own, or one that `hwnas lut export` wrote."),
+    device: str = typer.Option("", "--device", help="Name of the device; its folder under --lut is made."),
+    space: str = typer.Option("", "--space", help="Check that the blocks are those of this space; needed for whole networks."),
+    column: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, e.g. latency=time or cin=channels_in; several: a=b,c=d."),
+    value: list[str] = typer.Option([], "--value", help="FIELD=VALUE for all rows, e.g. act=relu,stride=1."),
+    op: list[str] = typer.Option([], "--op", help="YOURS=OURS, e.g. InvertedResidual=mbconv."),
+    unit: str = typer.Option("", "--unit", help="Of the latency: ns, us, ms, s. Default: as the column's name ends (time_us)."),
+    fact: list[str] = typer.Option([], "--fact", help="host.cpu=..., runtime.name=..., runtime.version=...: under what it was measured."),
+    runtime: str = typer.Option("imported", "--runtime", help="A profiler of `hwnas devices`, if files shall be certified on the device."),
+    threads: int = typer.Option(1, "--threads"),
+    dtype: str = typer.Option("fp32", "--dtype"),
+    batch: int = typer.Option(1, "--batch"),
+    overhead: float = typer.Option(0.0, "--overhead-us", help="What one call costs that is not the block, in us; needed to calibrate."),
+    lut: Path = LUT,
+    by: str = BY,
+    overwrite: bool = OVERWRITE,
+    json: bool = JSON,
+) -> None:
+    """Your own measurements as a table: a row for each measurement of a block, in your own columns.
+
+    A block is op, cin, cout, size (or height and width), and where they are not 1 or none: stride, kernel, expand, se, act; or its key
+    in one column. A whole network is its code in a column `network`. Usual names are found (in_channels, kernel_size, time_us, ...).
+
+        hwnas lut import my.csv --device mine --column latency=time --unit us --op IR=mbconv --space "mobilenet(size=224)"
+    """
+    if not file.is_file():
+        raise HwnasError(f"{file}: there is no such file")
+    if is_hwnas_parquet(file):
+        name = device or file.stem
+        done = import_parquet(file, lut / name, name, by, overwrite)
+    else:
+        if not device:
+            raise HwnasError("--device is missing: under which name shall the table be known?")
+        made = load_space(space) if space else None
+        chosen = _device(device, {"runtime": runtime, "threads": threads, "dtype": dtype, "batch": batch})
+        done = import_csv(
+            file,
+            lut / device,
+            chosen,
+            columns=_pairs("--column", column),
+            constants=_pairs("--value", value),
+            unit=unit,
+            ops=_pairs("--op", op),
+            facts=_pairs("--fact", fact, split=False),
+            space=made,
+            overhead_ms=overhead / 1000 if overhead else None,
+            by=by,
+            overwrite=overwrite,
+        )
+        if made and done.networks >= MIN_NETWORKS and overhead:
+            calibrate(made, lut / device)
+    folder = lut / (device or file.stem)
+    if json:
+        show_json({**done.__dict__, "table": str(folder / "table.jsonl"), "ok": check_table(folder / "table.jsonl").ok})
+        return
+    _tell(done, folder)
+
+
+@lut.command()
+def trust(
+    device: str = TABLE,
+    space: str = typer.Option("", "--space", help="Calibrate for this space on the networks that the table holds, and report."),
+    lut: Path = LUT,
+    json: bool = JSON,
+) -> None:
+    """How well whole networks are predicted on a device, by networks that took no part in it. Exit code 1 if too badly to search."""
+    folder = table_path(device, lut).parent
+    reports = Trust.load_all(folder / "trust.json")
+    if space:
+        made = load_space(space)
+        if not any(t.space_hash == made.hash for t in reports):
+            calibrate(made, folder)
+            reports = Trust.load_all(folder / "trust.json")
+        reports = [t for t in reports if t.space_hash == made.hash]
+    if not reports:
+        raise HwnasError(f"device {device!r}: no trust report: `hwnas lut trust {device} --space SPACE`, or profile it")
+    if json:
+        show_json([t.to_dict() for t in reports])
+    for t in reports if not json else []:
+        color = "red" if t.reasons else "green"
+        out.print(f"[bold]{t.device}[/bold] {t.space}: [{color}]{t.verdict}[/{color}]", highlight=False, soft_wrap=True)
+        out.print(
+            f"{t.blocks_measured} blocks measured, {t.blocks_predicted} predicted; bound: predicted + {t.margin:.1%}", highlight=False
+        )
+        body: list[tuple[object, ...]] = []
+        for name, f, covered in ((f"{t.kind} networks", t.held_out, t.covered), ("picked by searches", t.searched, t.searched_covered)):
+            if f:
+                shares = f"{f.within_5:.0%}", f"{f.within_10:.0%}", f"{f.worst:.1%}", f"{f.bias:+.1%}", f"{f.spearman:.3f}"
+                body.append((name, f.networks, f"{f.mape:.1%}", *shares, f"{covered}/{f.networks}"))
+        show_table("", ["held out", ">n", ">MAPE", ">in 5 %", ">in 10 %", ">worst", ">bias", ">rank", ">in bound"], body)
+        body = [
+            (
+                f"{w['error']:+.1%}",
+                f"{1000 * w['measured_ms']:.1f}",
+                f"{1000 * w['predicted_ms']:.1f}",
+                "; ".join(f"{k} {h}" for k, _, h in w["blocks"]),
+            )
+            for w in t.worst
+        ]
+        show_table("worst", [">error", ">measured us", ">predicted us", "its dearest blocks"], body)
+    if any(t.reasons for t in reports):
+        raise typer.Exit(1)
+
+
+def _effect(space: Space, a: Path, b: Path, budgets: Sequence[str], architectures: Sequence[Path]) -> Any:
+    """Both cost models, limits in ms, codes by name."""
+    models = [device_model(space, folder, force=True) for folder in (a, b)]
+    span = reachable(models[0], "latency_ms")
+    texts = budgets or ["latency=20%", "latency=50%", "latency=80%"]
+    limits = []
+    for budget in (found for t in texts for found in Budget.parse(t if ":" in t else f"any:{t}")):
+        limits += [span.at(x.value) if x.relative else x.value for x in budget.limits if x.metric == "latency"]
+    codes = {}
+    for path in architectures:
+        files = [path] if path.is_file() else sorted(path.glob("devices/**/architecture.json"))
+        if not files:
+            raise HwnasError(f"{path}: no architecture.json, and no run that has exported any")
+        for file in files:
+            name = str(file.parent.relative_to(path) if path.is_dir() else file).removeprefix("devices/")
+            codes[name] = space.encode(_architecture(file)["choices"])
+    return impact(models[0], models[1], limits, codes)
+
+
+def _architecture(path: Path) -> dict[str, Any]:
+    try:
+        data = jsonlib.loads(path.read_text())
+        return {"space": str(data["space"]), "choices": dict(data["choices"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HwnasError(f"{path}: not an architecture.json ({type(error).__name__}: {error})") from None
+
+
+def _space_of(path: Path) -> str:
+    files = [path] if path.is_file() else sorted(path.glob("devices/**/architecture.json"))
+    if not files:
+        raise HwnasError(f"{path}: no architecture.json: give --space")
+    return str(_architecture(files[0])["space"])
+
+
+def _device(name: str, settings: dict[str, Any]) -> Device:
+    try:
+        return Device(**{**{k: v for k, v in settings.items() if k in Device.model_fields}, "name": name})
+    except ValueError:
+        raise HwnasError(f"device {name!r}: a name has letters, digits, '.', '_' and '-', and its settings are {settings}") from None
+
+
+def _pairs(option: str, texts: Sequence[str], split: bool = True) -> dict[str, str]:
+    found = {}
+    for part in (p for text in texts for p in (text.split(",") if split else [text])):
+        name, equals, value = part.partition("=")
+        if not equals or not name:
+            raise HwnasError(f"{option} {part!r}: expected NAME=VALUE")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _tell(done: Imported, folder: Path) -> None:
+    out.print(f"{folder}: {done.blocks} blocks, {done.networks} networks; content {done.content[:16]}", highlight=False)
+    if done.columns:
+        out.print("read: " + ", ".join(f"{f} from {c!r}" for f, c in done.columns.items()), highlight=False, markup=False)
+    if done.unused:
+        out.print(f"not used: {', '.join(done.unused)}", highlight=False, markup=False)
+    if done.of_space:
+        out.print(f"{done.of_space[0]} of the space's {done.of_space[1]} blocks are in it; the others will be predicted", highlight=False)
+    if not (folder / "trust.json").exists():
+        out.print(
+            "no calibration: it needs 19 whole networks and --overhead-us; without, `hwnas search --force` takes plain sums",
+            highlight=False,
+        )
+    findings = [f for f in check_table(folder / "table.jsonl").findings if f.check != "private"]
+    for f in findings[:MANY]:
+        out.print(f"  {f}", highlight=False, markup=False)
