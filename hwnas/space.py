@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .nn.own_model import OwnModel
 
 Codes = np.ndarray  # Z (n, genes) int64: one architecture a row
+FEW = 1024  # up to so many codes a matrix product is the fastest way to rows, above it a loop over slots
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,9 @@ class Space:
 
     def raw_rows(self, Z: Codes) -> np.ndarray:
         """(n, slots) rows of `members` as the genes say, dead parts included."""
+        if len(Z) <= FEW:
+            steps, first = self._radix_matrix
+            return (steps @ Z.T + first).astype(np.int64).T  # in floats, which are exact here and have a fast product
         columns = np.ascontiguousarray(Z.T, np.int64)  # (genes, n): each gene's values lie together
         out = np.empty((len(self.slots), len(Z)), np.int64)
         for row, (start, steps) in zip(out, self._radix):
@@ -195,6 +199,15 @@ class Space:
             start += step
         return radix
 
+    @cached_property
+    def _radix_matrix(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same as arrays: rows.T = (slots, genes) @ Z.T + (slots, 1)."""
+        matrix = np.zeros((len(self.slots), len(self.genes)))
+        for slot, (_, steps) in enumerate(self._radix):
+            for gene, step in steps:
+                matrix[slot, gene] = step
+        return matrix, np.array([[float(first)] for first, _ in self._radix])
+
     # ---- operators on codes ------------------------------------------------------------------------------------------
 
     def sample(self, n: int, rng: np.random.Generator) -> Codes:
@@ -203,11 +216,15 @@ class Space:
 
     def mutate(self, Z: Codes, rng: np.random.Generator, p: float = 0.1) -> Codes:
         """Each gene redrawn with probability p."""
-        return np.where(rng.random(Z.shape) < p, self.sample(len(Z), rng), Z)
+        at = np.flatnonzero(rng.random(Z.shape, np.float32) < p)  # only these need a value: p is small
+        out = Z.flatten()
+        out[at] = rng.random(len(at)) * self.sizes[at % Z.shape[1]]
+        return out.reshape(Z.shape)
 
     def cross(self, X: Codes, Y: Codes, rng: np.random.Generator) -> Codes:
         """Each gene from X or Y with equal chance."""
-        return np.where(rng.random(X.shape) < 0.5, X, Y)
+        coins = np.unpackbits(np.frombuffer(rng.bytes(-(-X.size // 8)), np.uint8), count=X.size)
+        return np.where(coins.reshape(X.shape).view(bool), X, Y)
 
     def canonical(self, Z: Codes) -> Codes:
         """The same architectures with every gene that changes nothing set to 0. Equal networks get equal codes on most spaces,
@@ -251,6 +268,22 @@ class Space:
     def keys(self, Z: Codes) -> list[bytes]:
         """(n,) equal where the same blocks run at the same places: what to remember a visited architecture by."""
         return [row.tobytes() for row in self._identity[self.rows(Z)]]
+
+    def hashes(self, rows: np.ndarray) -> np.ndarray:
+        """(n,) uint64 of rows (n, slots + joins) as `rows` gives them: equal where `keys` are, else different but for a chance
+        of 2^-64 a pair. Random numbers for what runs where, summed (Zobrist 1970): many times faster than keys.
+        """
+        return self._zobrist[rows].sum(1)
+
+    @cached_property
+    def _zobrist(self) -> np.ndarray:
+        """(rows,) a random number for each slot and what runs there, 0 where nothing does and nothing passes."""
+        counts = [np.prod([len(g.values) for g in s.axes], initial=1) for s in self.slots] + [len(c) for _, c in self.joins]
+        place = np.repeat(np.arange(len(counts)), np.array(counts, int))
+        identity, dead = self._identity[:-1], self._identity[-1]
+        _, same = np.unique(place * (identity.max() + 1) + identity, return_inverse=True)
+        numbers = np.random.default_rng(0).integers(0, 2**64, same.max() + 1, np.uint64)
+        return np.append(np.where(identity == dead, 0, numbers[same]), 0).astype(np.uint64)
 
     @cached_property
     def _identity(self) -> np.ndarray:

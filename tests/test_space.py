@@ -16,7 +16,7 @@ from hwnas.errors import HwnasError
 from hwnas.gene import Gene
 from hwnas.liveness import alive
 from hwnas.slot import Slot
-from hwnas.space import Space
+from hwnas.space import FEW, Space
 
 EACH = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -52,6 +52,14 @@ def test_keys_are_equal_where_the_same_runs(space):
     walks, keys = [str(sorted(walk(space, z).items())) for z in Z], space.keys(Z)
     assert len(set(walks)) == len(set(keys)) == len(set(zip(walks, keys)))
     assert len(set(keys)) >= 3
+    hashes = space.hashes(space.rows(Z)).tolist()
+    assert len(set(hashes)) == len(set(keys)) == len(set(zip(hashes, keys)))
+
+
+@EACH
+def test_few_codes_and_many_take_other_ways_to_the_same_rows(space):
+    Z = space.sample(FEW + 1, np.random.default_rng(0))
+    assert (space.raw_rows(Z)[:FEW] == space.raw_rows(Z[:FEW])).all()
 
 
 @EACH

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..block import Block
-from ..space import Codes, Space
+from ..space import FEW, Codes, Space
 from .facts import FILE_BYTES, facts
 from .memory import CHUNK, peak_memory
 
@@ -68,22 +68,22 @@ class CostModel:
         """The fields that `cost` can give, latency first."""
         return (*[k for k in self.tables if k not in (*COMPUTED, ISOLATED)], *COMPUTED)
 
-    def cost(self, Z: Codes, metrics: Sequence[str] | None = None) -> np.ndarray:
-        """(n, metrics) in each field's unit; metrics None gives all of `self.metrics`."""
+    def cost(self, Z: Codes, metrics: Sequence[str] | None = None, rows: np.ndarray | None = None) -> np.ndarray:
+        """(n, metrics) in each field's unit; metrics None gives all of `self.metrics`. rows: those of Z, where they are known."""
         metrics = self.metrics if metrics is None else metrics
         stream = self.stream if "latency_ms" in metrics else None
         additive = [m for m in dict.fromkeys([*metrics, *(("params", ISOLATED) if stream else ())]) if m != "memory_bytes"]
-        sums = dict(zip(additive, self._sums(Z, additive))) if additive else {}
+        sums = dict(zip(additive, self._sums(Z, additive, rows))) if additive else {}
         if stream:
             sums["latency_ms"] += stream.share(4 * sums["params"]) * sums[ISOLATED]
         if "memory_bytes" in metrics:
             sums["memory_bytes"] = peak_memory(self.space, Z, *self._memory)
         return np.stack([sums[m] for m in metrics], 1)
 
-    def upper(self, Z: Codes, metrics: Sequence[str] | None = None) -> np.ndarray:
+    def upper(self, Z: Codes, metrics: Sequence[str] | None = None, rows: np.ndarray | None = None) -> np.ndarray:
         """(n, metrics) the cost with its margin: the true value lies below it at 95 % confidence."""
         metrics = self.metrics if metrics is None else metrics
-        return self.cost(Z, metrics) * np.array([1 + self.margin.get(m, 0.0) for m in metrics])
+        return self.cost(Z, metrics, rows) * np.array([1 + self.margin.get(m, 0.0) for m in metrics])
 
     def expected(self, metric: str, weights: Mapping[str, Tensor]) -> Tensor:
         """Differentiable cost of weighted options: multilinear, the exact expectation where weights are probabilities.
@@ -106,10 +106,16 @@ class CostModel:
                 total = total + float(slope) * torch.relu(bytes_ - float(knot)) * isolated
         return total
 
-    def _sums(self, Z: Codes, metrics: Sequence[str]) -> np.ndarray:
+    def _sums(self, Z: Codes, metrics: Sequence[str], rows: np.ndarray | None) -> np.ndarray:
         """(metrics, n) base and sum over the slots, in chunks whose rows stay in the processor's cache."""
         by_row = [self._by_row(m) for m in metrics]
         out = np.repeat([[self.base.get(m, 0.0)] for m in metrics], len(Z), 1)
+        if rows is not None or len(Z) <= FEW:
+            parts = np.ascontiguousarray((self.space.rows(Z) if rows is None else rows).T)
+            for total, table in zip(out, by_row):
+                for part in table[parts]:  # one after another, as below: the same to the last bit
+                    total += part
+            return out
         for start in range(0, len(Z), CHUNK):
             rows = self.space.rows(Z[start : start + CHUNK]).T
             for total, table in zip(out[:, start : start + CHUNK], by_row):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from ..space import Codes, Space
+from ..space import Codes
 from .feasible import Feasible
+from .fresh import Fresh
 from .result import Found, Report, Score
 
-DRAWS = 60  # rounds of mutation or crossover before random feasible codes fill up a generation
+DRAWS = 60  # rounds of mutation before random feasible codes fill up a generation
+POOR = 0.002  # a round that turns fewer of its draws into new feasible architectures is followed by a stronger one
 
 
 @dataclass(frozen=True)
@@ -29,58 +29,51 @@ class Evolution:
         return self.population * self.generations
 
 
-def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report: Report | None = None) -> Found:
+def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report: Report | None = None, seeds: Codes | None = None) -> Found:
     """Half of each generation are mutations of the parents, half crossovers; no architecture is evaluated twice.
 
+    seeds (n, genes): the first to be evaluated, where they are feasible. Where crossovers of parents that have become alike
+    give nothing new, mutations take their place; where those find nothing either, stronger ones, and at last random codes.
     Ends early when the feasible set has no new architecture left.
     """
     space, rng = feasible.model.space, np.random.default_rng(seed)
-    seen: set[bytes] = set()
-    codes, accuracy = np.zeros((0, len(space.genes)), np.int64), np.zeros(0)
+    fresh = Fresh(feasible)
+    codes, accuracy = np.empty((plan.evaluations, len(space.genes)), np.int64), np.empty(plan.evaluations)
+    best, worth = codes[:0], accuracy[:0]  # the parents, and what they scored
+    done, new = 0, fresh(codes[:0] if seeds is None else seeds, plan.population)
     for generation in range(plan.generations):
-        new = codes[:0]
         if generation:
-            parents = codes[np.argsort(-accuracy, kind="stable")[: plan.parents]]
-            mutants = partial(_mutants, space, parents, 2 * plan.population, rng, plan.mutate_p)
-            children = partial(_children, space, parents, 2 * plan.population, rng)
-            new = _fill(new, plan.population // 2, mutants, feasible, seen)
-            new = _fill(new, plan.population, children, feasible, seen)
+            new = _offspring(best, plan, fresh, rng)
         if missing := plan.population - len(new):
-            new = np.concatenate([new, _unseen(feasible.sample(plan.population, rng), feasible, seen, missing)])
+            new = np.concatenate([new, fresh(feasible.sample(plan.population, rng), missing)])
         if not len(new):
             break
-        codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, score(new)])
+        codes[done : done + len(new)] = new
+        accuracy[done : done + len(new)] = found = score(new)
+        best, worth, done = np.concatenate([best, new]), np.concatenate([worth, found]), done + len(new)
+        order = np.argsort(-worth, kind="stable")[: plan.parents]
+        best, worth = best[order], worth[order]
         if report:
-            report(len(accuracy), plan.evaluations, float(accuracy.max()))
-    return Found(codes, accuracy)
+            report(done, plan.evaluations, float(worth[0]))
+    return Found(codes[:done], accuracy[:done])
 
 
-def _mutants(space: Space, parents: Codes, n: int, rng: np.random.Generator, p: float) -> Codes:
-    return space.mutate(parents[rng.integers(0, len(parents), n)], rng, p)
-
-
-def _children(space: Space, parents: Codes, n: int, rng: np.random.Generator) -> Codes:
-    mother, father = rng.integers(0, len(parents), (2, n))
-    return space.cross(parents[mother], parents[father], rng)
-
-
-def _fill(new: Codes, size: int, draw: Callable[[], Codes], feasible: Feasible, seen: set[bytes]) -> Codes:
-    """new with feasible, unseen architectures of draw() added until there are `size`; fewer where DRAWS rounds do not find them."""
+def _offspring(parents: Codes, plan: Evolution, fresh: Fresh, rng: np.random.Generator) -> Codes:
+    """Up to `population` new feasible architectures; fewer where DRAWS rounds do not find them."""
+    space, n = fresh.feasible.model.space, 2 * plan.population
+    mutants = fresh(space.mutate(_pick(parents, n, rng), rng, plan.mutate_p), plan.population // 2)
+    children = fresh(space.cross(_pick(parents, n, rng), _pick(parents, n, rng), rng), plan.population - len(mutants))
+    new, p = [mutants, children], plan.mutate_p
+    missing = plan.population - len(mutants) - len(children)
     for _ in range(DRAWS):
-        if len(new) >= size:
+        if not missing or p > 1:
             break
-        new = np.concatenate([new, _unseen(draw(), feasible, seen, size - len(new))])
-    return new
+        found = fresh(space.mutate(_pick(parents, n, rng), rng, p), missing)
+        new, missing = [*new, found], missing - len(found)
+        if len(found) < POOR * n:
+            p *= 1.5
+    return np.concatenate(new)
 
 
-def _unseen(Z: Codes, feasible: Feasible, seen: set[bytes], most: int) -> Codes:
-    """Up to `most` feasible architectures of Z that were not seen, now marked as seen."""
-    Z = Z[feasible(Z)]
-    taken: list[int] = []
-    for i, key in enumerate(feasible.model.space.keys(Z)):
-        if len(taken) == most:
-            break
-        if key not in seen:
-            seen.add(key)
-            taken.append(i)
-    return Z[taken]
+def _pick(parents: Codes, n: int, rng: np.random.Generator) -> Codes:
+    return parents[rng.integers(0, len(parents), n)]

@@ -81,9 +81,11 @@ class Feasible:
         feasible.sample(1, np.random.default_rng(seed))
         return feasible
 
-    def __call__(self, Z: Codes) -> np.ndarray:
-        """(n,) bool."""
-        return self.violation(Z) <= 0
+    def __call__(self, Z: Codes, rows: np.ndarray | None = None) -> np.ndarray:
+        """(n,) bool. rows: those of Z, where they are known."""
+        upper = self.model.upper(Z, self.target.fields, rows)
+        keeps, fills = upper <= self.limits, upper >= self.floors
+        return keeps.all(1) & fills.any(1)
 
     def violation(self, Z: Codes) -> np.ndarray:
         """(n,) 0 where feasible, else by how much in sum the limits are exceeded, or the fullest falls short."""

@@ -12,9 +12,9 @@ from hwnas.device import Device
 from hwnas.errors import HwnasError
 from hwnas.predict import Transfer, calibrate, device_model, network_key, transfer_space
 from hwnas.predict.choose import OVERHEAD
-from hwnas.predict.trust import table_digest
 from hwnas.predict.group_ridge import GroupRidge, Task
 from hwnas.predict.transferred import SourceTables, Transferred
+from hwnas.predict.trust import table_digest
 from hwnas.table import Table
 
 rng = np.random.default_rng(0)
