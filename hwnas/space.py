@@ -176,8 +176,8 @@ class Space:
     def raw_rows(self, Z: Codes) -> np.ndarray:
         """(n, slots) rows of `members` as the genes say, dead parts included."""
         if len(Z) <= FEW:
-            steps, first = self._radix_matrix
-            return (steps @ Z.T + first).astype(np.int64).T  # in floats, which are exact here and have a fast product
+            matrix, firsts = self._radix_matrix
+            return (matrix @ Z.T + firsts).astype(np.int64).T  # in floats, which are exact here and have a fast product
         columns = np.ascontiguousarray(Z.T, np.int64)  # (genes, n): each gene's values lie together
         out = np.empty((len(self.slots), len(Z)), np.int64)
         for row, (start, steps) in zip(out, self._radix):

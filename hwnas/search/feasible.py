@@ -85,7 +85,7 @@ class Feasible:
         """(n,) bool. rows: those of Z, where they are known."""
         upper = self.model.upper(Z, self.target.fields, rows)
         keeps, fills = upper <= self.limits, upper >= self.floors
-        return keeps.all(1) & fills.any(1)
+        return np.asarray(keeps.all(1) & fills.any(1))
 
     def violation(self, Z: Codes) -> np.ndarray:
         """(n,) 0 where feasible, else by how much in sum the limits are exceeded, or the fullest falls short."""

@@ -17,7 +17,8 @@ class Fresh:
 
     def __call__(self, Z: Codes, most: int) -> Codes:
         """The first `most` feasible architectures of Z (n, genes) that were not seen; from now on they are."""
-        space, taken = self.feasible.model.space, []
+        space = self.feasible.model.space
+        taken: list[int] = []
         rows = space.rows(Z)
         keeps = np.flatnonzero(self.feasible(Z, rows))
         for i, hashed in zip(keeps.tolist(), space.hashes(rows[keeps]).tolist()):
