@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 
-from ..cost import METRICS, CostModel
+from ..cost import CostModel
 from ..errors import HwnasError
 from ..search import Feasible, Target
 from .run_folder import RunFolder
-from .search import Winner, make_scorer
+from .search import Winner, make_scorer, to_winner
 from .train import load_supernet
 
 RANDOM = 10  # architectures of the same budget, scored beside it
@@ -35,14 +35,9 @@ def derived_winner(run: RunFolder, model: CostModel, target: Target) -> Winner:
         raise HwnasError(f"{path}: is over the budget under the present table of {target.budget.device}: {again}")
     scorer = make_scorer(run, load_supernet(run))
     drawn = feasible.sample(RANDOM, np.random.default_rng(run.experiment.seed))
-    fields = [m.field for m in METRICS.values()]
-    predicted, upper = model.cost(z[None], fields)[0], model.upper(z[None], fields)[0]
-    return Winner(
-        target,
-        z,
-        float(scorer.score(z[None])[0]),
-        float(scorer.score(drawn).max()),
-        1 + len(drawn),
-        dict(zip(fields, map(float, predicted))),
-        dict(zip(fields, map(float, upper))),
-    )
+    found = {
+        "accuracy": float(scorer.score(z[None])[0]),
+        "random_accuracy": float(scorer.score(drawn).max()),
+        "evaluations": 1 + len(drawn),
+    }
+    return to_winner(target, model, z, found)

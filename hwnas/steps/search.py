@@ -85,7 +85,7 @@ def search_target(
         costs.round(9).tolist(),
     )
     if found := read_stamped(path, mark):
-        return _winner(target, model, space.encode(found["choices"]), found)
+        return to_winner(target, model, space.encode(found["choices"]), found)
 
     feasible = Feasible.filled(model, target, settings.fill, tighter, seed)
     plan = Evolution(settings.population, settings.generations, settings.parents, settings.mutate_p)
@@ -105,10 +105,11 @@ def search_target(
         "history": [float(a) for a in np.maximum.accumulate(evolved.accuracy)],
     }
     write_json(path, result)
-    return _winner(target, model, best, result)
+    return to_winner(target, model, best, result)
 
 
-def _winner(target: Target, model: CostModel, z: np.ndarray, found: dict[str, Any]) -> Winner:
+def to_winner(target: Target, model: CostModel, z: np.ndarray, found: dict[str, Any]) -> Winner:
+    """With what the cost model says of z (genes,); found: accuracy, random_accuracy, evaluations."""
     fields = [m.field for m in METRICS.values() if m.field in model.metrics]
     predicted, upper = model.cost(z[None], fields)[0], model.upper(z[None], fields)[0]
     return Winner(
