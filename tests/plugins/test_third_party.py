@@ -56,7 +56,7 @@ def test_it_passes_the_kit(run: Run) -> None:
 
 @pytest.mark.slow
 def test_its_own_test_class_passes(run: Run) -> None:
-    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", DISTRIBUTION / "tests")
+    done = run("-m", "pytest", "-p", "no:cacheprovider", DISTRIBUTION / "tests")
     assert done.returncode == 0 and "12 passed" in done.stdout, done.stdout
 
 
