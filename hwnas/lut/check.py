@@ -101,10 +101,6 @@ def _lines(raw: RawTable) -> Iterator[Finding]:
                 Block.parse(row["key"])
             except HwnasError as error:
                 yield Finding("error", "keys", str(error), number)
-        for name in ("load_s", "first_run_ms"):
-            value = row.get(name)
-            if value is not None and not (isinstance(value, int | float) and np.isfinite(value) and value >= 0):
-                yield Finding("error", "values", f"{name} is {value!r}", number)
 
 
 def _duplicates(raw: RawTable) -> Iterator[Finding]:

@@ -150,11 +150,15 @@ def import_parquet(path: Path, folder: Path, device: str = "", by: str = "", ove
         ) from None
     rows = []
     for number, line in enumerate(table.drop_columns(["latency_ms"]).to_pylist(), 1):
+        told = {name: value for name, value in line.items() if value is not None}
+        row = {
+            name: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value for name, value in told.items()
+        }
         try:
-            Sample.from_dict(line)
+            Sample.from_dict(row)
         except ValueError as error:
             raise HwnasError(f"{path}: row {number}: {error}") from None
-        rows.append({name: value for name, value in line.items() if value is not None})
+        rows.append(row)
     if wrong := changed_since(header, rows):
         raise HwnasError(f"{path}: {wrong}")
     name = device or header["device"]

@@ -96,6 +96,17 @@ def test_parquet_and_back_is_the_same_table(tmp_path):
     ) == (Table.read(path).values())
 
 
+def test_rows_that_tell_different_things_survive_parquet(tmp_path):
+    path = write(tmp_path / "a", [("conv(1,2,4)", 0, 1.0)], FINGERPRINT)
+    with Table.open(path, "a", FINGERPRINT) as table:
+        for key, conditions in (("conv(1,3,4)", {"load_average": 0.5}), ("conv(1,4,4)", {"temperature_c": 61.5, "load_average": 0.7})):
+            table.append(key, 0, Sample((1000,), (1000,), conditions=conditions, energy_mj=0.25))
+    export_parquet(path, tmp_path / "t.parquet")
+    import_parquet(tmp_path / "t.parquet", tmp_path / "b")
+    back = Table.read(tmp_path / "b/table.jsonl")
+    assert [back.samples(k) for k in back.keys] == [table.samples(k) for k in table.keys]
+
+
 def test_a_parquet_that_was_changed_or_is_not_ours(tmp_path):
     path = write(tmp_path / "a", [("conv(1,2,4)", 0, 1.0), ("conv(1,3,4)", 0, 2.0)], FINGERPRINT)
     export_parquet(path, tmp_path / "t.parquet")
