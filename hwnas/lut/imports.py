@@ -166,7 +166,7 @@ def import_parquet(path: Path, folder: Path, device: str = "", by: str = "", ove
     made = Device(**{**settings, "name": name})
     content = write_table(folder / "table.jsonl", name, header, rows, event("imported", by, {"file": path.name}), overwrite)
     made.save(folder / "device.toml")
-    keys = {row["key"] for row in rows} - {SENTINEL}
+    keys = {str(row["key"]) for row in rows} - {SENTINEL}
     networks = sum(k.startswith("net(") for k in keys)
     return Imported(content, len(keys) - networks, networks, {}, (), None)
 
