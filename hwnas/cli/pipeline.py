@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.text import Text
 
 from ..cost import METRICS
 from ..errors import HwnasError
@@ -233,7 +234,7 @@ def _finish(run: RunFolder, json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str | Text]]]:
     ms = METRICS["latency"].text
     columns = ["device", "architecture", ">search-val.", ">test (file)", ">predicted", ">bound", ">measured", ">budget", ">used", "verdict"]
     body = []
@@ -252,7 +253,7 @@ def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
                 ms(r["measured_ms"]),
                 budget,
                 used,
-                f"[{color}]{r['verdict']}[/{color}]",
+                Text(r["verdict"], style=color),
             ]
         )
     return columns, body
