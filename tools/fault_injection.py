@@ -26,7 +26,7 @@ from hwnas.device import find_device
 from hwnas.measure import Job, Plan, profile
 from hwnas.table import Table
 
-BLOCKS = [Block("mbconv", c, c, 6, 6, kernel=k, expand=e, act="relu") for c in (4, 8, 12) for k in (3, 5) for e in (1, 2, 3)]
+BLOCKS = [Block("mbconv", c, c, 6, 6, kernel=k, expand=e, act="relu") for c in (4, 8, 12, 16, 20, 24) for k in (3, 5) for e in (1, 2, 3)]
 JOBS = {str(b): Job.of(b) for b in BLOCKS}
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,7 +98,7 @@ while sum(kills.values()) < args.kills:
         run, grown = start(), len(lines)
         while run.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") <= grown):
             time.sleep(0.02)  # importing is not what is to be disturbed
-    time.sleep(moments.random() * 0.5)
+    time.sleep(2 * moments.random() ** 3)  # often within a row or the start of a worker, sometimes after many rows
     if moments.random() < args.hosts:
         victim, what = run.pid, "host"
     elif workers := children(run.pid):
@@ -111,6 +111,7 @@ while sum(kills.values()) < args.kills:
             run.wait()
         time.sleep(0.01)
         look(f"kill {sum(kills.values())} ({what})")
+        print(f"\r{sum(kills.values())} of {args.kills} kills, {len(lines)} lines", end="", file=sys.stderr, flush=True)
 if run is not None:
     kill(run.pid)
     run.wait()
