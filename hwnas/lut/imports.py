@@ -148,7 +148,7 @@ def import_parquet(path: Path, folder: Path, device: str = "", by: str = "", ove
         raise HwnasError(
             f"{path}: not a table that hwnas exported: for one of your own name its columns, see `hwnas lut import -h`"
         ) from None
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, line in enumerate(table.drop_columns(["latency_ms"]).to_pylist(), 1):
         told = {name: value for name, value in line.items() if value is not None}
         row = {
