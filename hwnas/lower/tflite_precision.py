@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -82,8 +84,10 @@ def _applied(file: bytes, recipe: Any, ranges: dict[str, Any] | None) -> bytes:
     from ai_edge_quantizer.quantizer import Quantizer
 
     quantizer = Quantizer(file, recipe.get_quantization_recipe())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it checks the ranges with an interpreter that warns of its memory
+    # It checks the ranges with an interpreter that warns of its memory, and draws progress bars; in a network with fresh weights
+    # activations fade, until a bias is too large a multiple of their scale: that is a matter for the accuracy of a file, not of its time.
+    with warnings.catch_warnings(), redirect_stderr(StringIO()), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", UserWarning)
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
 
