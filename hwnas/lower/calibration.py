@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 Calibration = Sequence[tuple[np.ndarray, ...]]  # of each sample: the network's inputs, float32, NCHW, with the file's batch size
+LEAST_RANGE = 1e-3  # of a tensor: a ReLU that lets nothing through has none, and a scale of 0 makes XNNPACK abort the whole process
 SAMPLES = 2  # for a block, of which only the time is wanted
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, ValueInfoProto
 
-from .calibration import Calibration
+from .calibration import LEAST_RANGE, Calibration
 
 
 def quantize_onnx(model: ModelProto, calibration: Calibration) -> ModelProto:
@@ -31,7 +31,7 @@ def quantize_onnx(model: ModelProto, calibration: Calibration) -> ModelProto:
         tensors_range=ranges,
         nodes_to_quantize=[],  # empty: all
         nodes_to_exclude=[],
-        op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}),  # what quantize_static takes
+        op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry} - {"BatchNormalization"}),  # that has no int8 kernel
         extra_options={"ForceQuantizeNoInputCheck": True},  # a pool alone is quantised, too, as it is within a network
     )
     quantizer.quantize_model()
@@ -72,4 +72,4 @@ def onnx_ranges(model: ModelProto, calibration: Calibration) -> dict[str, tuple[
         for name, value in [*zip(inputs, xs), *zip(names, session.run(None, dict(zip(inputs, xs))))]:
             if value.dtype == np.float32:
                 low[name], high[name] = min(low.get(name, value.min()), value.min()), max(high.get(name, value.max()), value.max())
-    return {name: (low[name], high[name]) for name in low}
+    return {name: (low[name], np.maximum(high[name], low[name] + np.float32(LEAST_RANGE))) for name in low}

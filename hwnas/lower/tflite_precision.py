@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr
 from io import StringIO
 from typing import Any
 
 import numpy as np
 
-from .calibration import Calibration
+from .calibration import LEAST_RANGE, Calibration
 
 LOWEST = np.float32(np.finfo(np.float32).min)
 SIGNATURE = "serving_default"
@@ -44,12 +45,26 @@ def half_tflite(file: bytes) -> bytes:
 
 def tflite_ranges(file: bytes, calibration: Calibration) -> dict[str, dict[str, np.ndarray]]:
     """Tensor -> {"min", "max"} over the calibration, each with the tensor's rank, of every tensor that is no constant."""
+    ranges: dict[str, dict[str, np.ndarray]] = {}
+    for values in all_tensors(file, calibration):
+        for name, value in values.items():
+            value = value[value > LOWEST].reshape(-1, *[1] * (value.ndim - 1))  # a maximum's padding is no value
+            low, high = value.min(keepdims=True), value.max(keepdims=True)
+            known = ranges.setdefault(name, {"min": low, "max": high})
+            known["min"], known["max"] = np.minimum(known["min"], low), np.maximum(known["max"], high)
+    for known in ranges.values():
+        known["max"] = np.maximum(known["max"], known["min"] + np.float32(LEAST_RANGE))
+    return ranges
+
+
+def all_tensors(file: bytes, samples: Calibration) -> Iterator[dict[str, np.ndarray]]:
+    """For each sample: name -> float32 values of every tensor that is no constant, in the order of the network; int8 is converted."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     model = schema.Model.GetRootAs(file)
     graph = model.Subgraphs(0)
-    varying = [i for i in range(graph.TensorsLength()) if model.Buffers(graph.Tensors(i).Buffer()).DataLength() == 0]
+    written = [index for i in range(graph.OperatorsLength()) for index in graph.Operators(i).OutputsAsNumpy()]
     interpreter = Interpreter(
         model_content=file,
         num_threads=1,
@@ -57,20 +72,13 @@ def tflite_ranges(file: bytes, calibration: Calibration) -> dict[str, dict[str, 
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
-    names = {details["index"]: details["name"] for details in interpreter.get_tensor_details()}
+    details = {d["index"]: d for d in interpreter.get_tensor_details()}
     inputs = [interpreter.get_input_details()[at]["index"] for at in _by_signature(interpreter)]
-    ranges: dict[str, dict[str, np.ndarray]] = {}
-    for xs in calibration:
+    for xs in samples:
         for index, x in zip(inputs, xs):
-            interpreter.set_tensor(index, nhwc(x))
+            interpreter.set_tensor(index, quantized(nhwc(x), details[index]))
         interpreter.invoke()
-        for index in varying:
-            value = interpreter.get_tensor(index)
-            value = value[value > LOWEST].reshape(-1, *[1] * (value.ndim - 1))  # a maximum's padding is no value
-            low, high = value.min(keepdims=True), value.max(keepdims=True)
-            known = ranges.setdefault(names[index], {"min": low, "max": high})
-            known["min"], known["max"] = np.minimum(known["min"], low), np.maximum(known["max"], high)
-    return ranges
+        yield {details[i]["name"]: dequantized(interpreter.get_tensor(i), details[i]) for i in (*inputs, *written)}
 
 
 def _by_signature(interpreter: Any) -> list[int]:
@@ -90,6 +98,21 @@ def _applied(file: bytes, recipe: Any, ranges: dict[str, Any] | None) -> bytes:
         warnings.simplefilter("ignore", UserWarning)
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
+
+
+def quantized(x: np.ndarray, details: Mapping[str, Any]) -> np.ndarray:
+    """x as the tensor takes it: itself, or whole numbers of its scale where it is int8."""
+    if details["dtype"] == np.float32:
+        return x
+    scale, zero = details["quantization"]
+    limits = np.iinfo(details["dtype"])
+    return np.clip(np.round(x / scale) + zero, limits.min, limits.max).astype(details["dtype"])
+
+
+def dequantized(y: np.ndarray, details: Mapping[str, Any]) -> np.ndarray:
+    """The tensor's values as float32."""
+    scale, zero = details["quantization"]
+    return y if y.dtype == np.float32 else (y.astype(np.float32) - zero) * np.float32(scale)
 
 
 def nhwc(x: np.ndarray) -> np.ndarray:

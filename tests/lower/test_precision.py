@@ -94,6 +94,18 @@ def test_ranges_are_the_least_and_the_greatest_value_over_all_samples():
     assert {k: (float(v["min"].item()), float(v["max"].item())) for k, v in ranges.items()} == {"input": (-3, 1), "output": (0, 6)}
 
 
+def test_a_layer_that_lets_nothing_through_still_runs():
+    """Its range is 0..0; the scale that follows from it made XNNPACK abort."""
+    module = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Hardsigmoid()).eval()
+    nn.init.constant_(module[0].bias, -100.0)
+    calibration = random_calibration([(1, 4, 1, 1)])
+    with torch.no_grad():
+        expected = module(torch.from_numpy(calibration[0][0])).numpy()
+    for file, run in ((to_tflite, run_tflite), (to_onnx, lambda f, xs: run_onnx(f, list(map(torch.from_numpy, xs))))):
+        y = run(file(module, (1, 4, 1, 1), dtype="int8", calibration=calibration), calibration[0])
+        assert np.abs(y - expected).max() < 0.02
+
+
 def test_int8_scales_by_hand():
     """An input that spans -1..3 is 255 steps of 4/255; weights -2..2 are 127 (TFLite) or 63 (ONNX, 7 bits) steps either way."""
     module = nn.Conv2d(1, 1, 1, bias=False)
