@@ -43,6 +43,7 @@ app.command()(pipeline.retrain)
 app.command()(pipeline.export)
 app.command()(pipeline.run)
 app.command()(bundle.verify)
+app.command()(bundle.audit)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from ..cost import METRICS
 from ..deploy import Bundle
+from ..deploy import audit as look_into
 from ..deploy import verify as repeat
 from ..device import find_device
 from ..errors import HwnasError
@@ -69,3 +70,32 @@ def verify(
             out.print(f"{check.timing.preempted:.0%} of the inferences were disturbed by other processes: repeat it on a quieter machine")
     if check.verdict != "PASS":
         raise typer.Exit(1)
+
+
+def audit(
+    file: Path = typer.Argument(help="An .onnx or .tflite file, of hwnas or of anyone."),
+    device: str = typer.Option("", "--device", help="A device whose execution providers are asked for; empty asks for the CPU's."),
+    lut: Path = LUT,
+    json: bool = JSON,
+) -> None:
+    """What a model file consists of, and which operators fall back, are slow, or only move and convert data.
+
+    The runtime here loads the file, optimises it and runs it once on zeros, so the second column is what really runs.
+    """
+    providers = ("CPUExecutionProvider",)
+    if device:
+        named = find_device(device, lut).options.get("providers", ["CPU"])
+        providers = tuple(name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider" for name in named)
+    found = look_into(file, providers)
+    if json:
+        show_json(found.to_dict())
+        return
+    operators = dict(sorted(found.operators.items(), key=lambda item: -item[1]))
+    names = list(dict.fromkeys([*operators, *(op for ops in found.runs.values() for op in ops)]))
+    rows = [(op, operators.get(op, ""), *(ops.get(op, "") for ops in found.runs.values())) for op in names]
+    columns = ["operator", ">in the file", *(f">run by {who.removesuffix('ExecutionProvider')}" for who in found.runs)]
+    show_table(f"{file}: {found.format}, {found.layout}", columns, rows)
+    for finding in found.findings:
+        out.print(escape(f"{finding.kind}: {finding.count} x {finding.operator}: {finding.what}"), highlight=False)
+    if not found.findings:
+        out.print("nothing falls back, nothing only moves or converts data")

@@ -1,6 +1,7 @@
 """From a found architecture to a file that is proven on its device."""
 
 from .accuracy import file_accuracy, outputs_of, tested_on
+from .audit import Audit, Finding, audit
 from .bundle import Bundle, write_bundle
 from .calibration import calibration_images
 from .certificate import Verdict, counts, judge, judge_limits
@@ -13,11 +14,14 @@ __all__ = [
     "FORMATS",
     "MAX_DROP",
     "RULES",
+    "Audit",
     "Bundle",
     "Check",
+    "Finding",
     "Rules",
     "Timing",
     "Verdict",
+    "audit",
     "calibration_images",
     "counts",
     "file_accuracy",

@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 ALIGNMENT_BYTES = 16  # of every buffer in the arena
 TENSOR_BYTES = 256  # what the runtime keeps for a tensor and its share of an operator: 130 to 255 on 64 bits, less on 32
+PLANNER_BYTES = 64  # for each tensor, while it plans
 TIME_LIMIT_S = 60.0
 _ALLOCATE = """
 import sys
@@ -80,8 +81,11 @@ def _measured(file: bytes) -> int | None:
         done = subprocess.run([sys.executable, "-c", _ALLOCATE], input=file, capture_output=True, timeout=TIME_LIMIT_S)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(rb"Arena allocation total (\d+) bytes", done.stdout + done.stderr)
-    return _aligned(int(found[1])) if found and done.returncode == 0 else None
+    found = dict(re.findall(rb"Arena allocation (head|tail) (\d+) bytes", done.stdout + done.stderr))
+    if done.returncode or len(found) != 2:
+        return None
+    planning = PLANNER_BYTES * schema.Model.GetRootAs(file).Subgraphs(0).TensorsLength()  # where activations come to lie later
+    return _aligned(max(int(found[b"head"]), planning) + int(found[b"tail"]))
 
 
 def _bytes(tensor: schema.Tensor) -> int:

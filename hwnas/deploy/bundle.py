@@ -152,10 +152,11 @@ def _read_plain(folder: Path, name: str, most: int, exactly: bool = False) -> by
     except OSError as error:
         link = (folder / name).is_symlink()
         raise HwnasError(f"{where} {'is a link, which may lead out of it' if link else f'cannot be read: {error.strerror}'}") from None
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(handle)
+        raise HwnasError(f"{where} is not a plain file")
     with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise HwnasError(f"{where} is not a plain file")
         if facts.st_size > most or (exactly and facts.st_size != most):
             raise HwnasError(f"{where} has {facts.st_size} bytes, {'not' if exactly else 'more than'} {most}")
         return file.read(most + 1)

@@ -31,7 +31,7 @@ def c_header(file: bytes, name: str, comment: str) -> str:
 enum {{ {name}_arena_bytes = {need.bytes} }};
 
 enum {{ {name}_size = {len(file)} }};
-static const {name.upper()}_ALIGNED unsigned char {name}_data[{name}_size] = {{
+{name.upper()}_ALIGNED static const unsigned char {name}_data[{name}_size] = {{
 {lines}
 }};
 
