@@ -24,7 +24,8 @@ def layer_errors(module: nn.Module, shape: tuple[int, ...], file: bytes, suffix:
     """
     if suffix == ".onnx":
         full, low = _onnx_tensors(to_onnx(module, shape), samples), _onnx_tensors(file, samples)
-        low = {name.removesuffix(_DEQUANTIZED): value for name, value in low.items() if name.endswith(_DEQUANTIZED)}
+        last = list(full)[-1:]  # the output keeps its name, others get a suffix
+        low = {name.removesuffix(_DEQUANTIZED): value for name, value in low.items() if name.endswith(_DEQUANTIZED) or name in last}
     elif suffix == ".tflite":
         program = split_hardswish(lower(module, shape))
         full, low = _tflite_tensors(write_tflite(program), samples), _tflite_tensors(file, samples)
