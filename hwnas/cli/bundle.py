@@ -82,7 +82,7 @@ def audit(
 
     The runtime here loads the file, optimises it and runs it once on zeros, so the second column is what really runs.
     """
-    providers = ("CPUExecutionProvider",)
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
     if device:
         named = find_device(device, lut).options.get("providers", ["CPU"])
         providers = tuple(name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider" for name in named)
