@@ -177,7 +177,7 @@ def test_weights_that_do_not_fit_by_hand():
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
 @pytest.mark.parametrize("suffix, write", [(".onnx", to_onnx), (".tflite", to_tflite)])
 def test_size_and_memory_follow_the_dtype_of_the_device(dtype, suffix, write):
-    space = mobilenet(size=24, channels=3, classes=10, depth=2)
+    space = mobilenet(size=24, channels=3, resolutions=(24,), depth=2, widths=((16, 24), (64, 80)), strides=(1, 2), kernels=(5,))
     model = CostModel(space, precision=precision(dtype, suffix))
     for z in space.sample(2, np.random.default_rng(0)):
         net, shape = network(space, z).eval(), (1, 3, *space.input_size(z))
