@@ -77,7 +77,9 @@ BUILT_IN = {
     for d in (
         Device(name="torch-cpu", runtime="cpu"),
         Device(name="onnx-cpu", runtime="onnx"),
+        Device(name="onnx-cpu-int8", runtime="onnx", dtype="int8"),
         Device(name="tflite-cpu", runtime="tflite"),
+        Device(name="tflite-cpu-int8", runtime="tflite", dtype="int8"),
         Device(name="openvino-cpu", runtime="openvino"),
         Device(name="ncnn-cpu", runtime="ncnn"),
         Device(name="mnn-cpu", runtime="mnn"),

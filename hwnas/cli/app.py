@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import check, device, health, look, measure, pipeline, transfer
+from . import bundle, check, device, health, look, measure, pipeline, transfer
 from .algorithms import algorithms
 from .console import console
 from .lut import lut
@@ -42,6 +42,8 @@ app.command()(pipeline.search)
 app.command()(pipeline.retrain)
 app.command()(pipeline.export)
 app.command()(pipeline.run)
+app.command()(bundle.verify)
+app.command()(bundle.audit)
 
 
 @app.callback(invoke_without_command=True)

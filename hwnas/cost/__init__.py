@@ -3,5 +3,6 @@
 from .cost_model import CostModel, Stream
 from .facts import Facts, facts
 from .metrics import METRICS, Metric
+from .precision import Precision, precision
 
-__all__ = ["METRICS", "CostModel", "Facts", "Metric", "Stream", "facts"]
+__all__ = ["METRICS", "CostModel", "Facts", "Metric", "Precision", "Stream", "facts", "precision"]

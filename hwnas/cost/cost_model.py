@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from ..block import Block
+from ..lower.program import FLOAT_BYTES
 from ..space import FEW, Codes, Space
 from .facts import FILE_BYTES, facts
 from .memory import CHUNK, peak_memory
+from .precision import Precision, precision
 
 ISOLATED = "isolated_ms"  # a table that no metric shows
 COMPUTED = ("params", "macs", "memory_bytes", "file_bytes")
@@ -42,6 +44,7 @@ class CostModel:
     tables: metric field -> (blocks,) values in the order of `space.blocks`; inf marks a block the device cannot run.
     base: what a network costs beside its blocks. margin: by how much (a fraction) the true value may exceed the
     estimate, at 95 % confidence; 0 where a metric is counted rather than measured. stream: latency that depends on all weights together.
+    precision: of the device's files, which decides their size and the memory of activations.
     """
 
     def __init__(
@@ -51,9 +54,12 @@ class CostModel:
         base: Mapping[str, float] | None = None,
         margin: Mapping[str, float] | None = None,
         stream: Stream | None = None,
+        precision: Precision = precision("fp32"),  # noqa: B008  (frozen)
     ):
-        self.space = space
-        counted = {f: np.array([getattr(facts(b), f) for b in space.blocks], float) for f in ("params", "macs", "file_bytes")}
+        self.space, self.precision = space, precision
+        counted = {f: np.array([getattr(facts(b), f) for b in space.blocks], float) for f in ("params", "macs", "biases", "nodes")}
+        biases, nodes = counted.pop("biases"), counted.pop("nodes")
+        counted["file_bytes"] = precision.weight * (counted["params"] - biases) + precision.bias * biases + precision.node * nodes
         self.tables: dict[str, np.ndarray] = {**(tables or {}), **counted}
         self.base = {"file_bytes": float(FILE_BYTES), **(base or {})}
         self.margin = dict(margin or {})
@@ -140,7 +146,8 @@ class CostModel:
     @cached_property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
         counts = [facts(b) for b in self.space.blocks]
-        return np.array([f.memory_bytes for f in counts], float), np.array([f.out_bytes for f in counts], float)
+        share = self.precision.activation / FLOAT_BYTES
+        return np.array([share * f.memory_bytes for f in counts], float), np.array([share * f.out_bytes for f in counts], float)
 
     @cached_property
     def _by_option(self) -> dict[str, list[Tensor]]:

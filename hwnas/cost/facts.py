@@ -10,8 +10,8 @@ import torch
 from ..block import Block
 from ..lower import Program, lower
 from ..ops import build, input_shapes
+from .precision import NODE_BYTES
 
-NODE_BYTES = 180  # what one operator adds to an .onnx or .tflite file beside its weights (names, attributes), about
 FILE_BYTES = 600  # what every file has: header, version, signature, about
 
 
@@ -23,6 +23,8 @@ class Facts(NamedTuple):
     memory_bytes: int  # peak of activations alive at once, input and output included
     file_bytes: int  # weights, and the operators' own share of the file
     out_bytes: int
+    biases: int  # of params, those that stay wide in an int8 file
+    nodes: int  # operators
 
 
 @cache
@@ -41,4 +43,5 @@ def facts(block: Block) -> Facts:
     for n in program.shapes[program.outputs[0]]:
         out_bytes *= n
     file_bytes = program.weight_bytes + NODE_BYTES * len(program.nodes)
-    return Facts(program.params, program.macs, program.peak_bytes, file_bytes, out_bytes)
+    biases = sum(node.weights["bias"].numel() for node in program.nodes if "bias" in node.weights)
+    return Facts(program.params, program.macs, program.peak_bytes, file_bytes, out_bytes, biases, len(program.nodes))

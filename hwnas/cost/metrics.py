@@ -46,7 +46,7 @@ METRICS = {
         Metric("latency", "latency_ms", {"us": 1e-3, "ms": 1.0, "s": 1e3}, measured=True),
         Metric("energy", "energy_mj", {"nJ": 1e-6, "uJ": 1e-3, "mJ": 1.0, "J": 1e3}, measured=True),  # of one inference
         Metric("instructions", "instructions", _COUNT, measured=True),  # of one inference, in user mode
-        Metric("memory", "memory_bytes", _BYTES),  # peak of activations alive at once, fp32
+        Metric("memory", "memory_bytes", _BYTES),  # peak of activations alive at once, in the device's dtype
         Metric("size", "file_bytes", _BYTES),
         Metric("macs", "macs", _COUNT),
         Metric("params", "params", _COUNT),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ..cost import METRICS
+from ..cost import precision
+from ..lower import Program
+from ..lower.program import FLOAT_BYTES
 from ..profiler import is_estimate
 from ..search import Target
 from .timing import MAX_PREEMPTED, Timing
@@ -14,7 +16,18 @@ FORMAT = 1  # of certificate.json
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
+def counts(program: Program, dtype: str) -> dict[str, float]:
+    """What is counted on a network rather than measured: memory_bytes (of activations, in the dtype), macs, params."""
+    share = precision(dtype).activation / FLOAT_BYTES
+    return {"memory_bytes": share * program.peak_bytes, "macs": program.macs, "params": program.params}
+
+
 def judge(target: Target, timing: Timing, counted: Mapping[str, float]) -> tuple[Verdict, dict[str, Any]]:
+    """`judge_limits` of a search's target."""
+    return judge_limits(dict(zip(target.fields, map(float, target.limits))), timing, counted)
+
+
+def judge_limits(limits: Mapping[str, float], timing: Timing, counted: Mapping[str, float]) -> tuple[Verdict, dict[str, Any]]:
     """(verdict, {metric: {budget, value, keeps}}): PASS when every limit is kept.
 
     Latency is kept when the upper 95 % confidence limit of its median is within the budget, energy and instructions when the process
@@ -23,9 +36,9 @@ def judge(target: Target, timing: Timing, counted: Mapping[str, float]) -> tuple
     a counted limit that is broken is a FAIL whatever the timing.
     """
     kept: dict[str, Any] = {}
-    for name, field, limit in zip(target.metric_names, target.fields, target.limits):
-        value = timing.upper(field) if METRICS[name].measured else counted[field]
-        kept[field] = {"budget": float(limit), "value": float(value), "keeps": bool(value <= limit)}
+    for field, limit in limits.items():
+        value = counted[field] if field in counted else timing.upper(field)
+        kept[field] = {"budget": limit, "value": float(value), "keeps": bool(value <= limit)}
     if not all(k["keeps"] for field, k in kept.items() if field in counted):
         return "FAIL", kept
     if proves_nothing(timing):

@@ -8,21 +8,47 @@ from pathlib import Path
 import onnx
 from torch import nn
 
+from ..device import Device
 from ..files import write_atomic
-from ..lower import lower, to_onnx, to_tflite, write_torch
+from ..lower import DTYPES, Calibration, lower, to_onnx, to_tflite, write_torch
+from ..profiler import load_profiler
 
 Shape = tuple[int, ...]
-FORMATS: dict[str, Callable[[nn.Module, Shape], bytes]] = {
-    ".onnx": lambda module, shape: _checked(to_onnx(module, shape)),
-    ".tflite": lambda module, shape: to_tflite(module, shape),
-    ".safetensors": lambda module, shape: write_torch(lower(module, shape)),
+_FULL = Device(name="fp32", runtime="onnx")
+FORMATS: dict[str, Callable[[nn.Module, Shape, Device, Calibration | None], bytes]] = {
+    ".onnx": lambda module, shape, device, calibration: _checked(to_onnx(module, shape, dtype=device.dtype, calibration=calibration)),
+    ".tflite": lambda module, shape, device, calibration: to_tflite(
+        module, shape, dtype=device.dtype, calibration=calibration, int8_io=bool(device.options.get("int8_io"))
+    ),
+    ".safetensors": lambda module, shape, device, calibration: write_torch(lower(module, shape)),
 }
 
 
-def write_files(module: nn.Module, shape: Shape, folder: Path, suffixes: tuple[str, ...] = (".onnx", ".tflite")) -> dict[str, Path]:
-    """Suffix -> `folder/model<suffix>`, written for inputs of an NCHW shape (TFLite takes NHWC of the same)."""
-    module = module.eval()
-    return {suffix: write_atomic(folder / f"model{suffix}", FORMATS[suffix](module, shape)) for suffix in suffixes}
+def write_files(
+    module: nn.Module,
+    shape: Shape,
+    folder: Path,
+    suffixes: tuple[str, ...] = (".onnx", ".tflite"),
+    device: Device = _FULL,
+    calibration: Calibration | None = None,
+) -> dict[str, Path]:
+    """Suffix -> `folder/model<suffix>`, written for inputs of an NCHW shape (TFLite takes NHWC of the same), in the device's dtype.
+
+    calibration: images for the ranges of an int8 file; None takes random ones, which do for timing alone. `.safetensors` holds the
+    program in fp32 whatever the dtype. The device's own format is written by its profiler, as its blocks were; in int8 by what that
+    profiler calls, with the calibration.
+    """
+    module, files = module.eval(), {}
+    profiler = load_profiler(device.runtime)
+    others = device if device.dtype in DTYPES else device.model_copy(update={"dtype": "fp32"})  # bf16 and the like are the runtime's own
+    for suffix in suffixes:
+        path = folder / f"model{suffix}"
+        if suffix == profiler.suffix and (device.dtype != "int8" or suffix not in FORMATS):
+            folder.mkdir(parents=True, exist_ok=True)
+            files[suffix] = profiler.build(module, (shape,), device, path)
+        else:
+            files[suffix] = write_atomic(path, FORMATS[suffix](module, shape, others, calibration))
+    return files
 
 
 def _checked(model: bytes) -> bytes:

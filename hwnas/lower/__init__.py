@@ -1,11 +1,13 @@
 """Lowering: a torch module -> a short Program -> an ONNX, TFLite or torch file, in milliseconds.
 
-One walk over the module (torch.fx), three small writers. What is measured, exported and deployed is the same file.
+One walk over the module (torch.fx), three small writers; fp16 and int8 are made from what they write. What is measured, exported and
+deployed is the same file.
 """
 
 from __future__ import annotations
 
-from .convert import to_onnx, to_tflite
+from .calibration import Calibration, random_calibration
+from .convert import DTYPES, to_onnx, to_tflite
 from .features import FEATURES
 from .onnx import write_onnx
 from .program import Node, Program
@@ -15,11 +17,14 @@ from .unknown import UnknownOp
 from .walk import lower
 
 __all__ = [
+    "DTYPES",
     "FEATURES",
+    "Calibration",
     "Node",
     "Program",
     "UnknownOp",
     "lower",
+    "random_calibration",
     "read_torch",
     "to_onnx",
     "to_tflite",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..block import Block
-from ..cost import CostModel, Stream
+from ..cost import CostModel, Precision, Stream, precision
 from ..device import Device
 from ..errors import HwnasError
 from ..measure import Job, Plan, Quietness, Report, profile
@@ -148,15 +148,20 @@ def device_model(space: Space, folder: Path, force: bool = False, drift: Drift |
     except HwnasError:
         if not force:
             raise
-        model = CostModel(space, {"latency_ms": block_ms})
+        model = CostModel(space, {"latency_ms": block_ms}, precision=_precision(table))
     else:
-        model = _calibrated(space, block_ms, calibration, drift, additive(space, table))
+        model = _calibrated(space, block_ms, calibration, drift, additive(space, table), _precision(table))
     model.predicted, model.estimate = predicted, is_estimate(table.fingerprint)
     return model
 
 
 def _calibrated(
-    space: Space, block_ms: np.ndarray, calibration: Calibration, drift: Drift | None = None, others: Mapping[str, Additive] | None = None
+    space: Space,
+    block_ms: np.ndarray,
+    calibration: Calibration,
+    drift: Drift | None = None,
+    others: Mapping[str, Additive] | None = None,
+    files: Precision = precision("fp32"),  # noqa: B008  (frozen)
 ) -> CostModel:
     factor, margin = (drift.factor, calibration.margin - DRIFT + drift.term) if drift else (1.0, calibration.margin)
     others, call_ms = others or {}, calibration.overhead_ms
@@ -166,6 +171,7 @@ def _calibrated(
         {"latency_ms": calibration.base_ms * factor} | {field: other.base for field, other in others.items()},
         {"latency_ms": margin} | {field: other.margin for field, other in others.items()},
         Stream(calibration.knots_bytes, calibration.slopes, factor * (block_ms - call_ms), factor * call_ms),
+        files,
     )
 
 
@@ -181,6 +187,13 @@ def _block_ms(space: Space, table: Table) -> tuple[np.ndarray, frozenset[Block]]
         position = {b: i for i, b in enumerate(space.blocks)}
         out[[position[b] for b in missing]] = predictor.predict(missing)[0]
     return out, frozenset(missing)
+
+
+def _precision(table: Table) -> Precision:
+    """Of the device's files, by the settings it was measured under."""
+    settings = table.fingerprint.get("device", {})
+    suffix = ".tflite" if settings.get("runtime") == "tflite" else ".onnx"
+    return precision(settings.get("dtype", "fp32"), suffix)
 
 
 def _overhead_ms(values: dict[str, float]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from torch import nn
 
 from ..cost import CostModel
 from ..data import to_float
-from ..deploy import RULES
+from ..deploy import MAX_DROP, RULES, calibration_images, file_accuracy, layer_errors, outputs_of, tested_on, write_bundle
 from ..deploy.certificate import FORMAT, proves_nothing
 from ..device import Device, find_device
-from ..measure import Local, Worker
-from ..profiler import load_profiler
+from ..lower import lower
 from ..score import InheritedScorer
 from ..supernet import Supernet, resize
 from ..train import split_accuracy
@@ -27,6 +25,8 @@ from .retrain import retrain_winner
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
 from .settle import MAX_ROUNDS, own_file, prove, search_again, settle
+
+LAYER_SAMPLES = 16  # batches of training images on which the layers of an int8 file are compared
 
 
 def deliver(
@@ -48,7 +48,8 @@ def deliver(
     winner, rounds = settle(run, model, winner, scorer, show)
     for left in reversed(range(MAX_ROUNDS)):
         module = _module(run, net, winner, scorer, show)
-        proof, files = prove(run, winner, module, folder, show, "the final file", (".onnx", ".tflite"))
+        images = calibration_images(run.data.train, run.space.input_size(winner.z), device.batch, seed=experiment.seed)
+        proof, files = prove(run, winner, module, folder, show, "the final file", (".onnx", ".tflite", ".safetensors"), images)
         rounds.add(run, winner, proof, "final file")
         if proof.verdict != "FAIL" or not left:
             break
@@ -58,12 +59,13 @@ def deliver(
 
     file, size = own_file(device, files), run.space.input_size(winner.z)
     write_json(folder / "architecture.json", _architecture(run, winner.z))
-    certificate = {
+    certificate: dict[str, Any] = {
         "format": FORMAT,
         "stamp": mark,
         "verdict": proof.verdict,
         "reason": proves_nothing(proof.timing) if proof.verdict == "INCONCLUSIVE" else None,
         "device": device.name,
+        "dtype": device.dtype,
         "fingerprint": proof.timing.fingerprint,
         "conditions": proof.timing.conditions,
         "table": table_facts(run, device.name),
@@ -78,7 +80,7 @@ def deliver(
             "search_validation_inherited": winner.accuracy,
             "search_validation_random_search": winner.random_accuracy,
             "search_validation": split_accuracy(module, run.data.valid, size),
-            **_tested(run, module, size, file, device),
+            **_tested(run, module, size, files, device, show),
         },
         "retrained": run.retraining.model_dump() if run.retraining.epochs else None,
         "input": {
@@ -87,10 +89,13 @@ def deliver(
             "range": [0, 1],
             "resize": "bilinear, antialiased",
         },
-        "files": {p.name: {"sha256": sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size} for p in files.values()},
+        "data": {"name": run.data.name, "classes": list(run.data.classes), "calibration_images": len(images) * device.batch},
         "certified_file": file.name,
         "host": platform.platform(),
     }
+    if device.dtype == "int8" and certificate["accuracy"]["test_fp32"] - certificate["accuracy"]["test"] > MAX_DROP:
+        certificate["layer_errors"] = layer_errors(module, proof.shape, file.read_bytes(), file.suffix, images[:LAYER_SAMPLES])
+    certificate["files"] = write_bundle(folder, lower(module, proof.shape), device, files, certificate)
     write_json(folder / "certificate.json", certificate)
     return certificate
 
@@ -101,30 +106,28 @@ def _module(run: RunFolder, net: Supernet, winner: Winner, scorer: InheritedScor
     return scorer.network(winner.z).eval()
 
 
-def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], file: Path, device: Device) -> dict[str, Any]:
-    """The only place where a run reads its test split: accuracy of the file in its own runtime, and parity with torch.
+def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], files: dict[str, Path], device: Device, show: Show) -> dict[str, Any]:
+    """The only place where a run reads its test split: accuracy of each file in its own runtime, and parity with torch in fp32.
 
-    On the device; where that gives no outputs (a phone's benchmark_model), in the same runtime here, and the certificate says so.
+    The device's own file runs on the device; where that gives no outputs (a phone's benchmark_model), in the same runtime here, and
+    the certificate says so.
     """
     test = run.data.test_at_the_end()
     x = torch.cat([resize(to_float(test.images[i : i + 500]), size) for i in range(0, len(test), 500)])
     with torch.inference_mode():
         expected = torch.cat([module(x[i : i + 500]) for i in range(0, len(x), 500)]).numpy()
-    worker, tested_on = Worker(device, load_profiler(device.runtime)), "device"
-    if not worker.transport.gives_outputs:
-        here = device.model_copy(update={"pin": "off"})  # the device's cores are not ours
-        worker, tested_on = Worker(here, load_profiler(device.runtime), Local()), "host: the device gives no outputs"
-    with worker:
-        got = worker.predict(file, x.numpy())
     labels = test.labels.numpy()
+    with show(f"test the files for {device.name}") as advance:
+        tested = {}
+        for done, file in enumerate(files.values()):
+            advance(done, len(files), f"{file.name} on {len(labels):,} images")
+            tested[file.name] = file_accuracy(outputs_of(file, device, x.numpy()), expected, labels)
     return {
-        "test": float((got.argmax(1) == labels).mean()),
+        **tested[own_file(device, files).name],
         "test_images": len(labels),
-        "tested_on": tested_on,
-        "parity": {
-            "max_abs_error": float(np.abs(got - expected).max()),
-            "top1_agreement": float((got.argmax(1) == expected.argmax(1)).mean()),
-        },
+        "tested_on": tested_on(device),
+        "test_fp32": float((expected.argmax(1) == labels).mean()),
+        "files": tested,
     }
 
 

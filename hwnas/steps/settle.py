@@ -12,11 +12,11 @@ import numpy as np
 from torch import nn
 
 from ..cost import CostModel
-from ..deploy import FORMATS, RULES, Timing, judge, time_file, write_files
+from ..deploy import RULES, Timing, counts, judge, time_file, write_files
 from ..deploy.certificate import share_used
 from ..device import Device, find_device
 from ..errors import HwnasError
-from ..lower import lower
+from ..lower import Calibration, lower
 from ..profiler import load_profiler
 from ..score import InheritedScorer
 from .progress import Show, silent
@@ -103,17 +103,25 @@ def search_again(
 
 
 def prove(
-    run: RunFolder, winner: Winner, module: nn.Module, folder: Path, show: Show, title: str, also: tuple[str, ...] = ()
+    run: RunFolder,
+    winner: Winner,
+    module: nn.Module,
+    folder: Path,
+    show: Show,
+    title: str,
+    also: tuple[str, ...] = (),
+    calibration: Calibration | None = None,
 ) -> tuple[Proof, dict[str, Path]]:
-    """Writes the device's own file (and those of the suffixes `also`) into folder, times it there, and judges it."""
+    """Writes the device's own file (and those of the suffixes `also`) into folder, times it there, and judges it.
+
+    calibration: images for the ranges of an int8 file; None does for its timing alone.
+    """
     budget, rules = winner.target.budget, RULES[run.experiment.rules]
     device = find_device(budget.device, run.lut)
     suffix = load_profiler(device.runtime).suffix
     shape = (device.batch, run.data.shape[0], *run.space.input_size(winner.z))
-    files = write_files(module, shape, folder, tuple(s for s in dict.fromkeys((*also, suffix)) if s in FORMATS))
-    if suffix not in files:  # a format of the runtime's own, which its profiler writes
-        files[suffix] = load_profiler(device.runtime).build(module.eval(), (shape,), device, folder / f"model{suffix}")
-    counted = _counted(module, shape, files[suffix])
+    files = write_files(module, shape, folder, tuple(dict.fromkeys((*also, suffix))), device, calibration)
+    counted = _counted(module, shape, files[suffix], device.dtype)
     with show(f"certify {budget.device} {budget.name}") as advance:
         advance(0, 1, f"{title}: {rules.samples}+ inferences in {rules.processes} processes")
         timing = time_file(device, files[suffix], rules)
@@ -126,14 +134,8 @@ def own_file(device: Device, files: Mapping[str, Path]) -> Path:
     return files[load_profiler(device.runtime).suffix]
 
 
-def _counted(module: nn.Module, shape: tuple[int, ...], file: Path) -> dict[str, float]:
-    program = lower(module, shape)
-    return {
-        "file_bytes": file.stat().st_size,
-        "memory_bytes": program.peak_bytes,
-        "macs": program.macs,
-        "params": program.params,
-    }
+def _counted(module: nn.Module, shape: tuple[int, ...], file: Path, dtype: str) -> dict[str, float]:
+    return {"file_bytes": file.stat().st_size, **counts(lower(module, shape), dtype)}
 
 
 def _words(run: RunFolder, winner: Winner, proof: Proof, tighter: float) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def summarize(run: RunFolder) -> dict[str, Any]:
                 "accuracy_search_validation_inherited": c["accuracy"]["search_validation_inherited"],
                 "accuracy_random_search": c["accuracy"]["search_validation_random_search"],
                 "accuracy_test": c["accuracy"]["test"],
+                "accuracy_test_fp32": c["accuracy"]["test_fp32"],
+                "noisiest_layers": c.get("layer_errors", [])[:3],
                 "predicted_ms": c["predicted"]["latency_ms"],
                 "upper_ms": c["predicted"]["upper_ms"],
                 "measured_ms": c["measured"]["p50_ms"],

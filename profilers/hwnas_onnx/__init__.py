@@ -21,11 +21,12 @@ class Profiler(profiler.Profiler):
     suffix = ".onnx"
     device_module = Path(__file__).with_name("device.py")
     needs = ("onnxruntime",)
+    dtypes = ("fp32", "fp16", "int8")
     extra = "pip install onnxruntime"
     options = {"providers": ["CPU"], "provider_options": {}, "fallback": False}
 
     def build(self, module: nn.Module, shapes: tuple[tuple[int, ...], ...], device: Device, out: Path) -> Path:
         from hwnas.lower import to_onnx
 
-        out.write_bytes(to_onnx(module, *shapes))
+        out.write_bytes(to_onnx(module, *shapes, dtype=device.dtype))
         return out

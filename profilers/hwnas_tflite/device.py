@@ -39,19 +39,19 @@ class Session:
             raise ValueError(f"delegate {library} took no node, all run on the CPU: set fallback = true under [options] to allow it")
         self.interpreter.allocate_tensors()
         self.inputs = self.interpreter.get_input_details()
-        self.output = self.interpreter.get_output_details()[0]["index"]
+        self.output = self.interpreter.get_output_details()[0]
         self.shapes = [tuple(int(n) for n in _nchw(i["shape"])) for i in self.inputs]
 
     def put(self, xs: list[np.ndarray]) -> None:
         for details, x in zip(self.inputs, xs):
             nhwc = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
-            self.interpreter.set_tensor(details["index"], np.ascontiguousarray(nhwc))
+            self.interpreter.set_tensor(details["index"], np.ascontiguousarray(_quantized(nhwc, details)))
 
     def run(self) -> None:
         self.interpreter.invoke()
 
     def get(self) -> np.ndarray:
-        y: np.ndarray = self.interpreter.get_tensor(self.output)
+        y: np.ndarray = _dequantized(self.interpreter.get_tensor(self.output["index"]), self.output)
         return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
 
     def close(self) -> None:
@@ -65,3 +65,19 @@ def _nchw(shape: Any) -> Any:
 def _delegated(interpreter: Any) -> bool:
     """Whether a delegate took any node; before tensors are allocated, which is when XNNPACK takes the rest."""
     return any(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())
+
+
+def _quantized(x: np.ndarray, details: Any) -> np.ndarray:
+    """x as the tensor takes it: itself, or whole numbers where the file has an int8 boundary."""
+    if details["dtype"] == np.float32:
+        return x
+    scale, zero = details["quantization"]
+    limits = np.iinfo(details["dtype"])
+    return np.clip(np.round(x / scale) + zero, limits.min, limits.max).astype(details["dtype"])
+
+
+def _dequantized(y: np.ndarray, details: Any) -> np.ndarray:
+    if y.dtype == np.float32:
+        return y
+    scale, zero = details["quantization"]
+    return (y.astype(np.float32) - zero) * np.float32(scale)

@@ -11,9 +11,11 @@ from tiny_spaces import SPACES, all_codes, chain_space
 
 from hwnas.block import Block
 from hwnas.cost import METRICS, CostModel, Stream, facts
-from hwnas.cost.facts import FILE_BYTES, NODE_BYTES
-from hwnas.lower import lower
+from hwnas.cost.facts import FILE_BYTES
+from hwnas.cost.precision import NODE_BYTES, precision
+from hwnas.lower import lower, to_onnx, to_tflite
 from hwnas.search import reachable
+from hwnas.spaces import mobilenet
 from hwnas.supernet import network
 
 MODELS = {name: CostModel(space) for name, space in SPACES.items()}
@@ -170,3 +172,15 @@ def test_weights_that_do_not_fit_by_hand():
     broken = np.where(np.arange(len(isolated)) == 0, np.inf, isolated)
     infinite = CostModel(space, {"latency_ms": broken}, stream=Stream((0.0,), (0.0,), broken, 0.0)).cost(Z)[:, 0]
     assert not np.isnan(infinite).any()
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("suffix, write", [(".onnx", to_onnx), (".tflite", to_tflite)])
+def test_size_and_memory_follow_the_dtype_of_the_device(dtype, suffix, write):
+    space = mobilenet(size=24, channels=3, resolutions=(24,), depth=2, widths=((16, 24), (64, 80)), strides=(1, 2), kernels=(5,))
+    model = CostModel(space, precision=precision(dtype, suffix))
+    for z in space.sample(2, np.random.default_rng(0)):
+        net, shape = network(space, z).eval(), (1, 3, *space.input_size(z))
+        size, memory = model.cost(z[None], ["file_bytes", "memory_bytes"])[0]
+        assert size == pytest.approx(len(write(net, shape, dtype=dtype)), rel=0.06)
+        assert memory == lower(net, shape).peak_bytes / (4 if dtype == "int8" else 1)

@@ -162,3 +162,19 @@ def test_the_gpu_is_timed_by_its_own_events(tmp_path: Path):
 def test_without_a_gpu_there_is_one_clear_line():
     with pytest.raises(HwnasError, match="'cuda'.*does not start.*finds no CUDA device"):
         Worker(BUILT_IN["cuda"], load_profiler("gpu")).facts()
+
+
+@pytest.mark.parametrize("dtype, options", [("int8", {}), ("int8", {"int8_io": True}), ("fp16", {})], ids=str)
+@pytest.mark.parametrize("name", ["onnx-cpu", "tflite-cpu"])
+def test_low_precision_runs_in_the_worker(tmp_path, name, dtype, options):
+    device = BUILT_IN[name].model_copy(update={"dtype": dtype, "options": options if name == "tflite-cpu" else {}})
+    module = randomised(BLOCKS[0])
+    x = np.random.default_rng(0).standard_normal((3, 8, 10, 12), dtype=np.float32)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(x)).numpy()
+    with Worker(device, load_profiler(device.runtime)) as worker:
+        file = worker.profiler.build(module, ((1, 8, 10, 12),), device, tmp_path / f"b{worker.profiler.suffix}")
+        assert worker.time(file, PLAN).error is None and worker.fingerprint()["device"]["dtype"] == dtype
+        y = worker.predict(file, x)
+    noise = 10 * np.log10(np.square(expected).sum() / np.square(y - expected).sum())
+    assert noise > (25 if dtype == "int8" else 55)
