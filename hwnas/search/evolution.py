@@ -12,6 +12,7 @@ from .fresh import Fresh
 from .result import Found, Report, Score
 
 DRAWS = 60  # rounds of mutation before random feasible codes fill up a generation
+ALIKE = 0.1  # where fewer crossovers are new and feasible, the parents are alike, and mutation does more for less
 POOR = 0.002  # a round that turns fewer of its draws into new feasible architectures is followed by a stronger one
 
 
@@ -38,12 +39,13 @@ def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report:
     """
     space, rng = feasible.model.space, np.random.default_rng(seed)
     fresh = Fresh(feasible)
+    nursery = _Nursery(plan, fresh, rng)
     codes, accuracy = np.empty((plan.evaluations, len(space.genes)), np.int64), np.empty(plan.evaluations)
     best, worth = codes[:0], accuracy[:0]  # the parents, and what they scored
     done, new = 0, fresh(codes[:0] if seeds is None else seeds, plan.population)
     for generation in range(plan.generations):
         if generation:
-            new = _offspring(best, plan, fresh, rng)
+            new = nursery(best)
         if missing := plan.population - len(new):
             new = np.concatenate([new, fresh(feasible.sample(plan.population, rng), missing)])
         if not len(new):
@@ -58,22 +60,38 @@ def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report:
     return Found(codes[:done], accuracy[:done])
 
 
-def _offspring(parents: Codes, plan: Evolution, fresh: Fresh, rng: np.random.Generator) -> Codes:
-    """Up to `population` new feasible architectures; fewer where DRAWS rounds do not find them."""
-    space, n = fresh.feasible.model.space, 2 * plan.population
-    mutants = fresh(space.mutate(_pick(parents, n, rng), rng, plan.mutate_p), plan.population // 2)
-    children = fresh(space.cross(_pick(parents, n, rng), _pick(parents, n, rng), rng), plan.population - len(mutants))
-    new, p = [mutants, children], plan.mutate_p
-    missing = plan.population - len(mutants) - len(children)
-    for _ in range(DRAWS):
-        if not missing or p > 1:
-            break
-        found = fresh(space.mutate(_pick(parents, n, rng), rng, p), missing)
-        new, missing = [*new, found], missing - len(found)
-        if len(found) < POOR * n:
-            p *= 1.5
-    return np.concatenate(new)
+class _Nursery:
+    """Draws the next generation. Remembers how many of its draws are of use, so that it draws no more than are needed."""
+
+    def __init__(self, plan: Evolution, fresh: Fresh, rng: np.random.Generator):
+        self.plan, self.fresh, self.rng, self.space = plan, fresh, rng, fresh.feasible.model.space
+        self.mutants, self.children = 0.5, 0.5  # shares of the last draws that were new and feasible
+
+    def __call__(self, parents: Codes) -> Codes:
+        """Up to `population` new feasible architectures; fewer where DRAWS rounds do not find them."""
+        size, p = self.plan.population, self.plan.mutate_p
+        half = size - size // 2
+        n = self._enough(half, self.children) if self.children > ALIKE else half
+        children = self.fresh(self.space.cross(self._pick(parents, n), self._pick(parents, n), self.rng), half)
+        self.children, new, missing = _share(len(children), half, n), [children], size - len(children)
+        for _ in range(DRAWS):
+            if not missing or p > 1:
+                break
+            n = self._enough(missing, self.mutants)
+            found = self.fresh(self.space.mutate(self._pick(parents, n), self.rng, p), missing)
+            self.mutants, new, missing = _share(len(found), missing, n), [*new, found], missing - len(found)
+            if self.mutants < POOR:
+                p *= 1.5
+        return np.concatenate(new)
+
+    def _enough(self, wanted: int, share: float) -> int:
+        """How many to draw for so many to be of use."""
+        return int(np.clip(wanted / max(share, 0.01), wanted, 4 * self.plan.population))
+
+    def _pick(self, parents: Codes, n: int) -> Codes:
+        return parents[self.rng.integers(0, len(parents), n)]
 
 
-def _pick(parents: Codes, n: int, rng: np.random.Generator) -> Codes:
-    return parents[rng.integers(0, len(parents), n)]
+def _share(found: int, wanted: int, drawn: int) -> float:
+    """Of the draws, those of use; as only what is wanted is taken, somewhat more than it when all was found."""
+    return found / drawn if found < wanted else 1.1 * found / drawn
