@@ -130,7 +130,9 @@ def evolution(options: argparse.Namespace) -> None:
             row = (f"{total:.2f}", f"{passes.total_s:.2f}", f"{total - passes.total_s:.2f}", f"{best:.4f}")
             table.add_row(f"once-for-all, seed {seed}", f"{count:,}", *row)
     console.print(table)
-    console.print(f"latency limit {limit:.1f} ms, at which 35 % of random architectures are feasible; {space.architectures:.2g} architectures")
+    console.print(
+        f"latency limit {limit:.1f} ms, at which 35 % of random architectures are feasible; {space.architectures:.2g} architectures"
+    )
 
 
 def ofa_search(
