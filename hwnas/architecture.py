@@ -50,3 +50,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice := {k for k, _ in pairs if sum(k == other for other, _ in pairs) > 1}:
         raise ValueError(f"{min(twice)!r} stands there twice")
     return dict(pairs)
+
+
+def short_name(choices: Mapping[str, Any]) -> str:
+    """Depth x width of each stage, or the first choices: enough to tell two architectures apart in a table."""
+    stages = [k.removesuffix("_depth") for k in choices if k.endswith("_depth")]
+    if not stages:
+        return " ".join(str(v) for v in list(choices.values())[:6])
+    return " ".join(f"{choices[f'{s}_depth']}x{choices[f'{s}_width']}" for s in stages)

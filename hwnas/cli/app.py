@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import bundle, check, device, health, look, measure, pipeline, transfer
+from . import bundle, check, device, health, look, measure, pipeline, report, transfer
 from .algorithms import algorithms
 from .console import console
 from .lut import lut
@@ -44,6 +44,7 @@ app.command()(pipeline.export)
 app.command()(pipeline.run)
 app.command()(bundle.verify)
 app.command()(bundle.audit)
+app.command()(report.report)
 
 
 @app.callback(invoke_without_command=True)

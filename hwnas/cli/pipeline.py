@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
+from ..architecture import short_name
 from ..cost import METRICS
 from ..errors import HwnasError
 from ..steps import (
@@ -79,7 +80,7 @@ def train(
         if result.stopped:
             _say(f"ended early: {result.stopped}")
         if result.derived is not None:
-            _say(f"derived: {_short(result.derived.choices)}: {result.derived.note}: {result.folder}/derived.json")
+            _say(f"derived: {short_name(result.derived.choices)}: {result.derived.note}: {result.folder}/derived.json")
     budgets = "" if run.experiment.budgets else " --budget DEVICE:latency=2ms"
     _say(f"trained: {run.path / 'supernet'}. Next: hwnas search {out}{budgets}")
 
@@ -249,7 +250,7 @@ def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str |
         body.append(
             [
                 r["device"],
-                _short(r["architecture"]),
+                short_name(r["architecture"]),
                 f"{r['accuracy_search_validation']:.2%}",
                 f"{r['accuracy_test']:.2%}",
                 ms(r["predicted_ms"]),
@@ -261,14 +262,6 @@ def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str |
             ]
         )
     return columns, body
-
-
-def _short(choices: dict[str, Any]) -> str:
-    """Depth x width of each stage, or the first choices: enough to tell two architectures apart in a table."""
-    stages = [k.removesuffix("_depth") for k in choices if k.endswith("_depth")]
-    if not stages:
-        return " ".join(str(v) for v in list(choices.values())[:6])
-    return " ".join(f"{choices[f'{s}_depth']}x{choices[f'{s}_width']}" for s in stages)
 
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,15 @@ class Winner:
 def make_scorer(run: RunFolder, net: Supernet) -> InheritedScorer:
     """Scores with inherited weights; every score is kept in the run, so that a killed search goes on."""
     s = run.experiment.search
-    cache = run.path / f"scores-{stamp(run.supernet.name, s.recalibration_images, s.valid_images)}.jsonl"
-    return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=cache)
+    return InheritedScorer(
+        net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=scores_path(run)
+    )
+
+
+def scores_path(run: RunFolder) -> Path:
+    """Where the scores of the run's supernet lie."""
+    s = run.experiment.search
+    return run.path / f"scores-{stamp(run.supernet.name, s.recalibration_images, s.valid_images)}.jsonl"
 
 
 def resolve(run: RunFolder, budget: Budget) -> tuple[CostModel, Target]:

@@ -1,0 +1,184 @@
+"""View: the findings in the words and figures of the page; the template only lays them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from ..architecture import short_name
+from ..cost import METRICS
+from .accuracy_model import AccuracyModel
+from .charts import Chart, agreement_chart, curve_chart, front_chart, progress_chart
+from .findings import Findings, Outcome, Scores, Table
+from .parts import parts_of
+from .picture import block_text, picture
+from .trades import Trade, trades
+
+FEW_TRADES, MANY_PARTS = 6, 40
+FIELDS = {m.field: m for m in METRICS.values()}
+ms = METRICS["latency"].text
+
+
+class View:
+    """What the template reads. Charts are collected by id, and go into the page as one block of JSON."""
+
+    def __init__(self, findings: Findings):
+        self.findings, self.charts = findings, dict[str, Chart]()
+        self._models = dict[int, AccuracyModel | None]()
+        self.name, self.space, self.experiment = findings.path.name, findings.space, findings.experiment
+        self.experiment_text = tomli_w.dumps(findings.experiment.model_dump())
+        self.verdicts = [_verdict(o) for o in findings.outcomes]
+        self.headline = _headline(self.verdicts)
+        self.outcomes = [self._outcome(i, o) for i, o in enumerate(findings.outcomes)]
+        self.tables = [self._table(i, t) for i, t in enumerate(findings.tables)]
+        self.cross = _cross(findings)
+        curves = findings.curves
+        made = {"loss": curve_chart(curves, "loss", "loss"), "accuracy": curve_chart(curves, "accuracy", "accuracy on its batches, %", 100)}
+        self.curves = {k: self._chart(f"curve-{k}", c) for k, c in made.items() if c}
+        self.health = findings.health
+        self.missing = [*findings.missing, *(f"{o.title}: {m}" for o in findings.outcomes for m in o.missing)]
+
+    def _chart(self, name: str, chart: Chart) -> str:
+        self.charts[name] = chart
+        return name
+
+    def accuracy_model(self, scores: Scores | None) -> AccuracyModel | None:
+        """Fitted once for all budgets that share a supernet."""
+        if scores is None:
+            return None
+        key = hash((scores.codes.tobytes(), scores.accuracy.tobytes()))
+        if key not in self._models:
+            self._models[key] = AccuracyModel.fit(self.findings.space, scores.codes, scores.accuracy)
+        return self._models[key]
+
+    def _outcome(self, i: int, o: Outcome) -> dict[str, Any]:
+        view: dict[str, Any] = {"id": f"budget-{i + 1}", "device": o.budget.device, "budget": o.budget.text, "missing": o.missing}
+        view |= {"verdict": self.verdicts[i]["verdict"], "trades": None, "parts": None, "front": None, "progress": None}
+        model, target, z, scores = o.table.model, o.target, o.z, o.scores
+        if model and target and scores and any(f in model.metrics for f in target.fields):
+            chart, rows = front_chart(o, scores)
+            view["front"] = {"chart": self._chart(f"front-{i}", chart), "rows": rows, "scores": len(scores.codes)}
+        if o.search and o.search.get("history"):
+            best, random = o.search["accuracy"], o.search["random_accuracy"]
+            view["progress"] = {"chart": self._chart(f"progress-{i}", progress_chart(o.search)), "evaluations": o.search["evaluations"]}
+            view["progress"] |= {"best": f"{best:.2%}", "random": f"{random:.2%}"}
+        if z is not None:
+            view["choices"] = self.findings.space.decode(z)
+            view["architecture"] = short_name(view["choices"])
+        if model and z is not None and "latency_ms" in model.metrics:
+            view |= winner_view(model, z, o.title)
+        if model and target and z is not None and "latency_ms" in model.metrics:
+            accuracy = self.accuracy_model(scores)
+            found = trades(model, target, z, scores.by_code if scores else {}, accuracy)
+            view["trades"] = _trades(found)
+            view["model"] = accuracy
+        view["rounds"] = (o.certificate or {}).get("rounds", [])
+        return view
+
+    def _table(self, i: int, t: Table) -> dict[str, Any]:
+        mine = [o for o in self.findings.outcomes if o.table is t and o.certificate]
+        certified = [
+            (o.title, float(o.certificate["predicted"]["latency_ms"]), float(o.certificate["measured"]["p50_ms"]))
+            for o in mine
+            if o.certificate
+        ]
+        view: dict[str, Any] = {"device": t.device, "reason": t.reason, "trust": t.trust, "calibration": t.calibration, "chart": None}
+        if certified or (t.calibration and t.calibration.networks):
+            view["chart"] = self._chart(f"agreement-{i}", agreement_chart(t, certified))
+        if t.model:
+            view |= {"blocks": len(t.model.space.blocks), "predicted": len(t.model.predicted), "estimate": t.model.estimate}
+        return view
+
+
+def winner_view(model: Any, z: np.ndarray, title: str) -> dict[str, Any]:
+    """The picture of an architecture and its waterfall: {picture, parts, total, few}."""
+    parts, at, rows = parts_of(model, z), 0.0, []
+    total = sum(p.latency_ms for p in parts)
+    for p in parts:
+        start, end = sorted((at, at + p.latency_ms))
+        rows.append(
+            {
+                "name": p.name,
+                "text": " + ".join(map(block_text, p.blocks)) or "what is no block's own",
+                "latency": ms(p.latency_ms),
+                "share": f"{p.latency_ms / total:.1%}",
+                "start": round(100 * max(start, 0) / total, 2),
+                "width": round(max(100 * (end - start) / total, 0.4), 2),
+                "predicted": p.predicted,
+            }
+        )
+        at += p.latency_ms
+    return {"picture": picture(parts, title), "parts": rows, "total": ms(total), "few": len(rows) <= MANY_PARTS}
+
+
+def _verdict(o: Outcome) -> dict[str, Any]:
+    row: dict[str, Any] = {"device": o.budget.device, "budget": o.budget.text, "limits": [], "verdict": "NOT DONE", "reason": ""}
+    row |= dict.fromkeys(("test", "predicted", "bound", "inherited", "random", "architecture"), "")
+    if o.z is not None and o.table.model:
+        row["architecture"] = short_name(o.table.model.space.decode(o.z))
+    if o.search:
+        row |= {"inherited": f"{o.search['accuracy']:.2%}", "random": f"{o.search['random_accuracy']:.2%}"}
+    if c := o.certificate:
+        row |= {
+            "verdict": c["verdict"],
+            "reason": c.get("reason") or "",
+            "validation": f"{c['accuracy']['search_validation']:.2%}",
+            "test": f"{c['accuracy']['test']:.2%}",
+            "file": c["certified_file"],
+        }
+        for field, limit in c["limits"].items():
+            text = FIELDS[field].text
+            used = limit["value"] / limit["budget"]
+            row["limits"].append({"value": text(limit["value"]), "budget": text(limit["budget"]), "used": f"{used:.0%}", "share": used})
+        row |= {"predicted": ms(c["predicted"]["latency_ms"]), "bound": ms(c["predicted"]["upper_ms"])}
+    elif o.target:
+        for field, value in zip(o.target.fields, o.target.limits):
+            row["limits"].append({"value": "", "budget": FIELDS[field].text(float(value)), "used": "", "share": None})
+    return row
+
+
+def _headline(rows: list[dict[str, Any]]) -> str:
+    kept, n = sum(r["verdict"] == "PASS" for r in rows), len(rows)
+    if not n:
+        return "No budget was given yet."
+    said = f"{kept} of {n} budgets {'is' if kept == 1 else 'are'} kept, measured on the device."
+    waiting = sum(r["verdict"] == "NOT DONE" for r in rows)
+    return said + (f" {waiting} not done yet." if waiting else "")
+
+
+def _trades(found: list[Trade]) -> dict[str, list[dict[str, Any]]]:
+    def view(t: Trade) -> dict[str, Any]:
+        gain = None if t.accuracy is None else f"{100 * t.accuracy:+.2f}".replace("-", "−")
+        saved = ms(abs(t.latency_ms))
+        return {"text": t.text, "latency": f"{'−' if t.latency_ms < 0 else '+'}{saved}", "accuracy": gain, "scored": t.scored, "keeps": t.keeps}
+
+    saves = [t for t in found if t.latency_ms < 0]
+    costs = [t for t in found if t.latency_ms > 0 and (t.accuracy is None or t.accuracy > 0)]
+    saves.sort(key=lambda t: (t.accuracy or 0) / abs(t.latency_ms), reverse=True)
+    costs.sort(key=lambda t: (t.accuracy or 0) / t.latency_ms, reverse=True)
+    return {"saves": [view(t) for t in saves[:FEW_TRADES]], "buys": [view(t) for t in costs[:FEW_TRADES]], "all": [view(t) for t in found]}
+
+
+def _cross(findings: Findings) -> dict[str, Any] | None:
+    """Every winner on every device: measured where it was certified, else predicted. None for less than two winners or devices."""
+    winners = [o for o in findings.outcomes if o.z is not None]
+    tables = [t for t in findings.tables if t.model and "latency_ms" in t.model.metrics]
+    if len(winners) < 2 or len(tables) < 2:
+        return None
+    rows = []
+    for o in winners:
+        cells = []
+        for t in tables:
+            assert t.model is not None and o.z is not None
+            certified = _p50(o.certificate) if o.table is t else None
+            predicted = float(t.model.cost(o.z[None], ["latency_ms"])[0, 0])
+            cells.append({"text": ms(certified if certified is not None else predicted), "measured": certified is not None})
+        rows.append({"title": o.title, "cells": cells})
+    return {"devices": [t.device for t in tables], "rows": rows}
+
+
+def _p50(certificate: Mapping[str, Any] | None) -> float | None:
+    return float(certificate["measured"]["p50_ms"]) if certificate else None
