@@ -32,16 +32,14 @@ def front_chart(outcome: Outcome, scores: Scores) -> tuple[Chart, list[dict[str,
     field = "latency_ms" if "latency_ms" in target.fields else target.fields[0]
     metric = next(m for m in METRICS.values() if m.field == field)
     cost = model.upper(scores.codes, [field])[:, 0]
-    limit = float(target.limits[target.fields.index(field)])
+    limit = float(outcome.certificate["budget"][field] if outcome.certificate else target.limits[target.fields.index(field)])
     factor, unit = unit_of(metric, cost[np.isfinite(cost)])
     x, y = cost / factor, 100 * scores.accuracy
     front, shown = pareto_front(cost, scores.accuracy), np.flatnonzero(np.isfinite(cost))
     if len(shown) > MAX_POINTS:
         shown = np.random.default_rng(0).choice(shown, MAX_POINTS, replace=False)
     bound = "upper bound of " if model.margin.get(field) else ""
-    decode = outcome.table.model.space.decode if outcome.table.model else None
-    assert decode is not None
-    names = [short_name(decode(scores.codes[i])) for i in front]
+    names = [short_name(model.space.decode(scores.codes[i])) for i in front]
     data: list[Chart] = [
         _points(x[shown], y[shown], "scored", "--faint", 5, 0.55),
         {
@@ -63,9 +61,9 @@ def front_chart(outcome: Outcome, scores: Scores) -> tuple[Chart, list[dict[str,
             data.append(_points([at], [100 * found], "winner", "--paper", 13, 1, outline="--accent"))
     span = x[np.isfinite(x)]
     layout = _layout(f"{bound}{metric.name}, {unit or 'in all'}", "accuracy, %")
-    layout["xaxis"]["range"] = [0, float(max(np.quantile(span, 0.99), 1.15 * limit / factor))]
+    layout["xaxis"]["range"] = [0.9 * float(span.min()), float(max(np.quantile(span, 0.99), 1.15 * limit / factor))]
     layout["shapes"] = [_line(x0=limit / factor, x1=limit / factor, y0=0, y1=1, yref="paper")]
-    layout["annotations"] = [_note(limit / factor, 1.0, f"budget {metric.text(limit)}")]
+    layout["annotations"] = [_note(limit / factor, 0.0, f" budget {metric.text(limit)}")]
     rows = [{"cost": metric.text(cost[i]), "accuracy": scores.accuracy[i], "name": n} for i, n in zip(front, names)]
     return {"data": data, "layout": layout}, rows
 

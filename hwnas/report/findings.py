@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..budget import Budget
-from ..cost import CostModel
+from ..cost import METRICS, CostModel
 from ..errors import HwnasError
 from ..predict import Calibration, Trust, device_model, find_trust
 from ..search import Target
@@ -63,8 +63,19 @@ class Outcome:
     missing: tuple[str, ...]  # one sentence each
 
     @property
+    def budget_text(self) -> str:
+        """`latency ≤ 523 us (30%)`: shares of the reachable range in numbers, as certified or as the table resolves them today."""
+        said = []
+        for i, limit in enumerate(self.budget.limits):
+            metric = METRICS[limit.metric]
+            value = (self.certificate or {}).get("budget", {}).get(metric.field, self.target.limits[i] if self.target else None)
+            share = f" ({limit.text})" if limit.relative else ""
+            said.append(f"{limit.metric} ≤ {limit.text if value is None else metric.text(float(value)) + share}")
+        return ", ".join(said)
+
+    @property
     def title(self) -> str:
-        return f"{self.budget.device}: {self.budget.text}"
+        return f"{self.budget.device}: {self.budget_text}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Findings:
                 missing.append(f"No training curve of the {title} yet: `hwnas train` or `hwnas run` writes it.")
         for o in outcomes:
             for path in sorted((o.folder / "retrain").glob("*/metrics.jsonl"), key=lambda p: p.stat().st_mtime)[-1:]:
-                curves[f"winner for {o.budget.device} {o.budget.name}, alone"] = read_lines(path)
+                curves[f"{o.budget.device} {o.budget.name}, alone"] = read_lines(path)
         if not outcomes:
             missing.append(f"No budget yet: `hwnas search {run.path} --budget DEVICE:latency=2ms`.")
         health = tuple(h for p in sorted(run.path.glob("health-*.json")) if (h := read_json(p)))

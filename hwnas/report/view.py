@@ -55,7 +55,7 @@ class View:
         return self._models[key]
 
     def _outcome(self, i: int, o: Outcome) -> dict[str, Any]:
-        view: dict[str, Any] = {"id": f"budget-{i + 1}", "device": o.budget.device, "budget": o.budget.text, "missing": o.missing}
+        view: dict[str, Any] = {"id": f"budget-{i + 1}", "device": o.budget.device, "budget": o.budget_text, "missing": o.missing}
         view |= {"verdict": self.verdicts[i]["verdict"], "trades": None, "parts": None, "front": None, "progress": None}
         model, target, z, scores = o.table.model, o.target, o.z, o.scores
         if model and target and scores and any(f in model.metrics for f in target.fields):
@@ -115,12 +115,12 @@ def winner_view(model: Any, z: np.ndarray, title: str) -> dict[str, Any]:
 
 
 def _verdict(o: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {"device": o.budget.device, "budget": o.budget.text, "limits": [], "verdict": "NOT DONE", "reason": ""}
-    row |= dict.fromkeys(("test", "predicted", "bound", "inherited", "random", "architecture"), "")
+    row: dict[str, Any] = {"device": o.budget.device, "budget": o.budget_text, "limits": [], "verdict": "NOT DONE", "reason": ""}
+    row |= dict.fromkeys(("test", "predicted", "bound", "inherited", "architecture"), "")
     if o.z is not None and o.table.model:
         row["architecture"] = short_name(o.table.model.space.decode(o.z))
     if o.search:
-        row |= {"inherited": f"{o.search['accuracy']:.2%}", "random": f"{o.search['random_accuracy']:.2%}"}
+        row["inherited"] = f"{o.search['accuracy']:.2%}"
     if c := o.certificate:
         row |= {
             "verdict": c["verdict"],
