@@ -87,10 +87,9 @@ def agreement_chart(table: Table, certified: Sequence[tuple[str, float, float]])
     everything = np.concatenate([networks.ravel(), [v for _, *pair in certified for v in pair]])
     factor, unit = unit_of(METRICS["latency"], everything)
     top = 1.05 * float(everything.max()) / factor
-    data = [{"type": "scatter", "mode": "lines", "x": [0, top], "y": [0, top], "name": "equal", "hoverinfo": "skip", "line": {"color": "--muted", "width": 1}}]  # fmt: skip
+    data = [_guide(top, top, "equal", "solid")]
     if table.calibration:
-        edge = top * (1 + table.calibration.margin)
-        data.append({"type": "scatter", "mode": "lines", "x": [0, top], "y": [0, edge], "name": "95 % bound", "hoverinfo": "skip", "line": {"color": "--muted", "width": 1, "dash": "dot"}})  # fmt: skip
+        data.append(_guide(top, top * (1 + table.calibration.margin), "95 % bound", "dot"))
         data.append(_points(networks[:, 1] / factor, networks[:, 0] / factor, "calibration network", "--faint", 7, 0.9))
     if certified:
         names, predicted, measured = zip(*certified)
@@ -120,6 +119,12 @@ def _points(x: Any, y: Any, name: str, color: str, size: int, opacity: float, ou
 def _curve(x: Any, y: Any, name: str, i: int, shape: str = "linear") -> Chart:
     line = {"color": LINES[i % len(LINES)], "width": 1.8, "shape": shape, "dash": DASHES[i // len(LINES) % len(DASHES)]}
     return {"type": "scatter", "mode": "lines", "name": name, "x": _r(x), "y": _r(y), "line": line}
+
+
+def _guide(x: float, y: float, name: str, dash: str) -> Chart:
+    """A line from the origin."""
+    line = {"color": "--muted", "width": 1, "dash": dash}
+    return {"type": "scatter", "mode": "lines", "x": [0, x], "y": [0, y], "name": name, "hoverinfo": "skip", "line": line}
 
 
 def _r(values: Any) -> list[float | None]:

@@ -70,7 +70,8 @@ def _json(data: object) -> str:
 
 @cache
 def _templates() -> Environment:
-    found = Environment(loader=PackageLoader("hwnas.report", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    pages = PackageLoader("hwnas.report", "pages")
+    found = Environment(loader=pages, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     found.filters["metric"] = lambda value, name: METRICS[name].text(value)
     return found
 

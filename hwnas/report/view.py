@@ -9,7 +9,7 @@ import numpy as np
 import tomli_w
 
 from ..architecture import short_name
-from ..cost import METRICS
+from ..cost import METRICS, CostModel
 from .accuracy_model import AccuracyModel
 from .charts import Chart, agreement_chart, curve_chart, front_chart, progress_chart
 from .findings import Findings, Outcome, Scores, Table
@@ -86,6 +86,7 @@ class View:
             if o.certificate
         ]
         view: dict[str, Any] = {"device": t.device, "reason": t.reason, "trust": t.trust, "calibration": t.calibration, "chart": None}
+        view["estimate"] = False
         if certified or (t.calibration and t.calibration.networks):
             view["chart"] = self._chart(f"agreement-{i}", agreement_chart(t, certified))
         if t.model:
@@ -93,7 +94,7 @@ class View:
         return view
 
 
-def winner_view(model: Any, z: np.ndarray, title: str) -> dict[str, Any]:
+def winner_view(model: CostModel, z: np.ndarray, title: str) -> dict[str, Any]:
     """The picture of an architecture and its waterfall: {picture, parts, total, few}."""
     parts, at, rows = parts_of(model, z), 0.0, []
     total = sum(p.latency_ms for p in parts)
@@ -152,8 +153,8 @@ def _headline(rows: list[dict[str, Any]]) -> str:
 def _trades(found: list[Trade]) -> dict[str, list[dict[str, Any]]]:
     def view(t: Trade) -> dict[str, Any]:
         gain = None if t.accuracy is None else f"{100 * t.accuracy:+.2f}".replace("-", "−")
-        saved = ms(abs(t.latency_ms))
-        return {"text": t.text, "latency": f"{'−' if t.latency_ms < 0 else '+'}{saved}", "accuracy": gain, "scored": t.scored, "keeps": t.keeps}
+        change = ("−" if t.latency_ms < 0 else "+") + ms(abs(t.latency_ms))
+        return {"text": t.text, "latency": change, "accuracy": gain, "scored": t.scored, "keeps": t.keeps}
 
     saves = [t for t in found if t.latency_ms < 0]
     costs = [t for t in found if t.latency_ms > 0 and (t.accuracy is None or t.accuracy > 0)]
