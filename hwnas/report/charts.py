@@ -21,7 +21,7 @@ Chart = dict[str, Any]
 def unit_of(metric: Metric, values: np.ndarray) -> tuple[float, str]:
     """The unit that suits the middle of the values: (factor, its name)."""
     middle = float(np.median(values)) if len(values) else 1.0
-    factor = max((f for f in metric.units.values() if f <= max(abs(middle), min(metric.units.values()))))
+    factor = max(f for f in metric.units.values() if f <= max(abs(middle), min(metric.units.values())))
     return factor, next(u for u, f in metric.units.items() if f == factor)
 
 

@@ -50,9 +50,7 @@ class Winner:
 def make_scorer(run: RunFolder, net: Supernet) -> InheritedScorer:
     """Scores with inherited weights; every score is kept in the run, so that a killed search goes on."""
     s = run.experiment.search
-    return InheritedScorer(
-        net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=scores_path(run)
-    )
+    return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=scores_path(run))
 
 
 def scores_path(run: RunFolder) -> Path:
