@@ -20,8 +20,9 @@ from ..lower import Calibration, lower
 from ..profiler import load_profiler
 from ..score import InheritedScorer
 from .progress import Show, silent
+from .refine import refine
 from .run_folder import RunFolder
-from .search import Winner, search_target
+from .search import Winner
 
 MAX_ROUNDS = 3
 WELL_USED = 0.93  # of the fullest limit; below it the search goes on with looser ones
@@ -92,7 +93,7 @@ def search_again(
         rounds.said[-1]["ended"] = "no measured limit to move"
         return None
     try:
-        found = search_target(run, model, winner.target, scorer, rounds.tighter, len(rounds.said), show)
+        found = refine(run, model, winner, scorer, rounds.tighter, len(rounds.said), show)
     except HwnasError as error:  # nothing is left below the tighter limit
         rounds.said[-1]["ended"] = str(error)
         return None
