@@ -11,6 +11,7 @@ from ..cost import METRICS
 from ..deploy import Bundle
 from ..deploy import audit as look_into
 from ..deploy import verify as repeat
+from ..deploy.certificate import proves_nothing
 from ..device import find_device
 from ..errors import HwnasError
 from .console import JSON, LUT, out, show_json, show_table
@@ -67,7 +68,7 @@ def verify(
         for key, (a, b) in check.differences.items():
             out.print(escape(f"differs: {key}: {str(a)[:80]} then, {str(b)[:80]} here"), highlight=False)
         if check.verdict == "INCONCLUSIVE":
-            out.print(f"{check.timing.preempted:.0%} of the inferences were disturbed by other processes: repeat it on a quieter machine")
+            out.print(escape(f"INCONCLUSIVE: {proves_nothing(check.timing)}"), highlight=False)
     if check.verdict != "PASS":
         raise typer.Exit(1)
 
