@@ -94,14 +94,14 @@ class Findings:
     @classmethod
     def read(cls, run: RunFolder) -> Findings:
         """Raises HwnasError only where not even the space is known."""
-        space = _space(run)
+        space = space_of(run)
         tables = {name: _table(run, space, name) for name in run.experiment.devices}
         outcomes = tuple(_outcome(run, space, tables[b.device], b) for b in run.experiment.parsed_budgets())
         curves, missing = {}, []
         budgets: list[Budget | None] = [*run.experiment.parsed_budgets()] if run.traits.learns else [None]
         for budget in budgets or [None]:
             title = f"supernet for {budget.device} {budget.name}" if budget else "supernet"
-            if rows := read_lines(_newest((run.for_budget(budget) if budget else run).supernet, "*") / "metrics.jsonl"):
+            if rows := read_lines(newest((run.for_budget(budget) if budget else run).supernet) / "metrics.jsonl"):
                 curves[title] = rows
             else:
                 missing.append(f"No training curve of the {title} yet: `hwnas train` or `hwnas run` writes it.")
@@ -140,7 +140,7 @@ def read_lines(path: Path) -> Rows:
     return found
 
 
-def _space(run: RunFolder) -> Space:
+def space_of(run: RunFolder) -> Space:
     """The run's space; where its data cannot be read here, as summary.json and architecture.json name it."""
     try:
         return run.space
@@ -209,8 +209,8 @@ def _scores(run: RunFolder, space: Space) -> Scores | None:
     return None
 
 
-def _newest(path: Path, pattern: str) -> Path:
+def newest(path: Path) -> Path:
     """path, or where it is not there (trained with another recipe, or by an older hwnas) its newest sibling."""
     if path.exists():
         return path
-    return max(path.parent.glob(pattern), key=lambda p: p.stat().st_mtime, default=path)
+    return max(path.parent.glob("*"), key=lambda p: p.stat().st_mtime, default=path)
