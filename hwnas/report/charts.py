@@ -118,7 +118,8 @@ def _points(x: Any, y: Any, name: str, color: str, size: int, opacity: float, ou
 
 def _curve(x: Any, y: Any, name: str, i: int, shape: str = "linear") -> Chart:
     line = {"color": LINES[i % len(LINES)], "width": 1.8, "shape": shape, "dash": DASHES[i // len(LINES) % len(DASHES)]}
-    return {"type": "scatter", "mode": "lines", "name": name, "x": _r(x), "y": _r(y), "line": line}
+    mode = "lines" if len(x) > 1 else "markers"
+    return {"type": "scatter", "mode": mode, "name": name, "x": _r(x), "y": _r(y), "line": line, "marker": {"color": line["color"]}}
 
 
 def _guide(x: float, y: float, name: str, dash: str) -> Chart:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from ..budget import Budget
 from ..cost import METRICS
 from ..errors import HwnasError
-from ..report.findings import Findings, Outcome, space_of
+from ..report.findings import Findings, budget_text, space_of
 from ..report.page import render
 from ..report.view import View, winner_view
 from ..search import Evolution, Feasible, Target, evolve
@@ -76,7 +75,7 @@ class Site:
         upper = table.model.upper(z[None], target.fields)[0]
         scored = own.scores.by_code.get(tuple(map(int, z)))
         told = {
-            "title": f"{budget.device}: {Outcome(budget, Path(), table, target, None, None, None, None, ()).budget_text}",
+            "title": f"{budget.device}: {budget_text(budget, target, {})}",
             "accuracy": f"{float(accuracy.score(z[None])[0]):.2%}",
             "error": f"{100 * accuracy.error:.2f}",
             "scores": accuracy.scores,

@@ -96,7 +96,8 @@ def test_only_from_its_own_page(server: Server) -> None:
 
 
 def test_no_path_leads_to_a_file(server: Server) -> None:
-    for path in ("../experiment.toml", "..%2f..%2fetc%2fpasswd", "%2e%2e/experiment.toml", "/etc/passwd", "pages/ui.html", "ui.js/../x", "state?x"):
+    climbing = ("../experiment.toml", "..%2f..%2fetc%2fpasswd", "%2e%2e/experiment.toml", "/etc/passwd")
+    for path in (*climbing, "pages/ui.html", "ui.js/../x", "state?x"):
         status, told = ask(server, "GET", f"/{server.token}/{path}")
         assert status == 404 and "root:" not in told and "budgets" not in told
 
@@ -130,9 +131,8 @@ def test_in_a_browser(server: Server, tmp_path: Path) -> None:
 
 def test_the_command_prints_its_address_and_ends_on_interrupt(workplace: Path) -> None:
     env = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-    started = subprocess.Popen(
-        [sys.executable, "-u", "-m", "hwnas", "ui", "runs/tiny"], cwd=workplace, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    words = [sys.executable, "-u", "-m", "hwnas", "ui", "runs/tiny"]
+    started = subprocess.Popen(words, cwd=workplace, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert started.stdout is not None
     url = started.stdout.readline().strip()
     assert url.startswith("http://127.0.0.1:") and len(url.split("/")[3]) >= 24
