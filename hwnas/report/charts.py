@@ -105,7 +105,8 @@ def curve_chart(curves: Mapping[str, Rows], metric: str, title: str, scale: floa
     for i, (name, rows) in enumerate(curves.items()):
         points = [(r["step"], scale * r[metric]) for r in rows if isinstance(r.get(metric), (int, float)) and "step" in r]
         if points:
-            data.append(_curve(*np.array(points).T, name, i))
+            steps, values = np.array(points).T
+            data.append(_curve(steps, values, name, i))
     return {"data": data, "layout": {**_layout("steps", title), "showlegend": len(data) > 1}} if data else None
 
 
