@@ -45,6 +45,7 @@ app.command()(pipeline.run)
 app.command()(bundle.verify)
 app.command()(bundle.audit)
 app.command()(report.report)
+app.command()(report.ui)
 
 
 @app.callback(invoke_without_command=True)

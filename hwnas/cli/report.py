@@ -1,4 +1,4 @@
-"""Commands that show a run: `hwnas report`."""
+"""Commands that show a run in a browser: `hwnas report`, `hwnas ui`."""
 
 from __future__ import annotations
 
@@ -27,3 +27,23 @@ def report(run: Path = RUN, out_file: Path = OUT, lut: Path = LUT, json: bool = 
     for sentence in written.missing:
         console.print(f"missing: {sentence}", highlight=False, soft_wrap=True, markup=False)
     out.print(f"{written.path}: {written.bytes / 1e6:.1f} MB; open it in a browser", highlight=False, soft_wrap=True, markup=False)
+
+
+def ui(
+    run: Path = RUN,
+    port: int = typer.Option(0, "--port", min=0, max=65535, help="0 takes a free one."),
+    lut: Path = LUT,
+) -> None:
+    """Serves the run live on 127.0.0.1: how far each step is, the report as of now, and what another budget would give.
+
+    Open the printed address; it holds a token that is new at every start. Nothing is written; Ctrl-C ends it.
+    """
+    from ..ui import Server, Site
+
+    server = Server(Site(RunFolder.open(run, lut)), port)
+    out.print(server.url, highlight=False, soft_wrap=True, markup=False)
+    console.print("Ctrl-C ends it")
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        console.print("ended")

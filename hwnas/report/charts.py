@@ -105,7 +105,8 @@ def curve_chart(curves: Mapping[str, Rows], metric: str, title: str, scale: floa
     for i, (name, rows) in enumerate(curves.items()):
         points = [(r["step"], scale * r[metric]) for r in rows if isinstance(r.get(metric), (int, float)) and "step" in r]
         if points:
-            data.append(_curve(*np.array(points).T, name, i))
+            steps, values = np.array(points).T
+            data.append(_curve(steps, values, name, i))
     return {"data": data, "layout": {**_layout("steps", title), "showlegend": len(data) > 1}} if data else None
 
 
@@ -118,7 +119,8 @@ def _points(x: Any, y: Any, name: str, color: str, size: int, opacity: float, ou
 
 def _curve(x: Any, y: Any, name: str, i: int, shape: str = "linear") -> Chart:
     line = {"color": LINES[i % len(LINES)], "width": 1.8, "shape": shape, "dash": DASHES[i // len(LINES) % len(DASHES)]}
-    return {"type": "scatter", "mode": "lines", "name": name, "x": _r(x), "y": _r(y), "line": line}
+    mode = "lines" if len(x) > 1 else "markers"
+    return {"type": "scatter", "mode": mode, "name": name, "x": _r(x), "y": _r(y), "line": line, "marker": {"color": line["color"]}}
 
 
 def _guide(x: float, y: float, name: str, dash: str) -> Chart:

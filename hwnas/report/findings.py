@@ -23,6 +23,8 @@ from ..steps.retime import recorded_drift
 from ..steps.search import scores_path
 
 Rows = list[dict[str, Any]]
+SEARCH = {"choices", "accuracy", "random_accuracy", "evaluations", "history"}  # what is read of search.json
+CERTIFICATE = {"verdict", "budget", "limits", "predicted", "measured", "accuracy", "certified_file"}  # and of certificate.json
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,7 @@ class Outcome:
 
     @property
     def budget_text(self) -> str:
-        """`latency ≤ 523 us (30%)`: shares of the reachable range in numbers, as certified or as the table resolves them today."""
-        said = []
-        for i, limit in enumerate(self.budget.limits):
-            metric = METRICS[limit.metric]
-            value = (self.certificate or {}).get("budget", {}).get(metric.field, self.target.limits[i] if self.target else None)
-            share = f" ({limit.text})" if limit.relative else ""
-            said.append(f"{limit.metric} ≤ {limit.text if value is None else metric.text(float(value)) + share}")
-        return ", ".join(said)
+        return budget_text(self.budget, self.target, self.certificate["budget"] if self.certificate else {})
 
     @property
     def title(self) -> str:
@@ -94,14 +89,14 @@ class Findings:
     @classmethod
     def read(cls, run: RunFolder) -> Findings:
         """Raises HwnasError only where not even the space is known."""
-        space = _space(run)
+        space = space_of(run)
         tables = {name: _table(run, space, name) for name in run.experiment.devices}
         outcomes = tuple(_outcome(run, space, tables[b.device], b) for b in run.experiment.parsed_budgets())
         curves, missing = {}, []
         budgets: list[Budget | None] = [*run.experiment.parsed_budgets()] if run.traits.learns else [None]
         for budget in budgets or [None]:
             title = f"supernet for {budget.device} {budget.name}" if budget else "supernet"
-            if rows := read_lines(_newest((run.for_budget(budget) if budget else run).supernet, "*") / "metrics.jsonl"):
+            if rows := read_lines(newest((run.for_budget(budget) if budget else run).supernet) / "metrics.jsonl"):
                 curves[title] = rows
             else:
                 missing.append(f"No training curve of the {title} yet: `hwnas train` or `hwnas run` writes it.")
@@ -112,6 +107,17 @@ class Findings:
             missing.append(f"No budget yet: `hwnas search {run.path} --budget DEVICE:latency=2ms`.")
         health = tuple(h for p in sorted(run.path.glob("health-*.json")) if (h := read_json(p)))
         return cls(run.path, run.experiment, space, outcomes, tuple(tables.values()), curves, health, tuple(missing))
+
+
+def budget_text(budget: Budget, target: Target | None, certified: Mapping[str, Any]) -> str:
+    """`latency ≤ 523 us (30%)`: shares of the reachable range in numbers, as certified, else as the table resolves them today."""
+    said = []
+    for i, limit in enumerate(budget.limits):
+        metric = METRICS[limit.metric]
+        value = certified.get(metric.field, target.limits[i] if target else None)
+        share = f" ({limit.text})" if limit.relative else ""
+        said.append(f"{limit.metric} ≤ {limit.text if value is None else metric.text(float(value)) + share}")
+    return ", ".join(said)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -140,7 +146,7 @@ def read_lines(path: Path) -> Rows:
     return found
 
 
-def _space(run: RunFolder) -> Space:
+def space_of(run: RunFolder) -> Space:
     """The run's space; where its data cannot be read here, as summary.json and architecture.json name it."""
     try:
         return run.space
@@ -177,6 +183,12 @@ def _outcome(run: RunFolder, space: Space, table: Table, budget: Budget) -> Outc
         except HwnasError as error:
             missing.append(str(error))
     search, certificate = read_json(folder / "search.json"), read_json(folder / "certificate.json")
+    if search and not SEARCH <= search.keys():
+        missing.append(f"{folder / 'search.json'} is damaged: delete it and search again.")
+        search = None
+    if certificate and not CERTIFICATE <= certificate.keys():
+        missing.append(f"{folder / 'certificate.json'} is damaged: delete it and export again.")
+        certificate = None
     if certificate and certificate["budget"]["name"] != budget.name:
         missing.append(f"The certificate there is of another budget ({certificate['budget']['name']}): `hwnas export {run.path}`.")
         certificate = None
@@ -209,8 +221,8 @@ def _scores(run: RunFolder, space: Space) -> Scores | None:
     return None
 
 
-def _newest(path: Path, pattern: str) -> Path:
+def newest(path: Path) -> Path:
     """path, or where it is not there (trained with another recipe, or by an older hwnas) its newest sibling."""
     if path.exists():
         return path
-    return max(path.parent.glob(pattern), key=lambda p: p.stat().st_mtime, default=path)
+    return max(path.parent.glob("*"), key=lambda p: p.stat().st_mtime, default=path)

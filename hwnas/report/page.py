@@ -51,19 +51,17 @@ def render(view: View) -> str:
     """The page. Its content security policy lets run the two scripts by their hashes and nothing else, and forbids every request."""
     page, plotly = _own("page.js"), _plotly()
     hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in (page, plotly))
-    return (
-        _templates()
-        .get_template("report.html")
-        .render(
-            v=view,
-            policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
-            css=Markup(_own("page.css")),
-            script=Markup(page),
-            plotly=_packed(),
-            charts=Markup(_json(view.charts)),
-            version=__version__,
-            now=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        )
+    policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    template = _templates().get_template("report.html")
+    return template.render(
+        v=view,
+        policy=policy,
+        css=Markup(_own("page.css")),
+        script=Markup(page),
+        plotly=_packed(),
+        charts=Markup(_json(view.charts)),
+        version=__version__,
+        now=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     )
 
 

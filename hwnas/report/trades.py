@@ -53,7 +53,7 @@ def trades(
     if not len(Z):
         return []
     latency = model.cost(Z, ["latency_ms"])[:, 0] - model.cost(z[None], ["latency_ms"])[0, 0]
-    keeps = (model.upper(Z, target.fields) <= target.limits).all(1)
+    keeps = np.all(model.upper(Z, target.fields) <= target.limits, axis=1)
     guessed = accuracy.score(Z) - accuracy.score(z[None]) if accuracy else [None] * len(Z)
     known = [scored.get(tuple(map(int, c))) for c in space.canonical(np.concatenate([z[None], Z]))]
     found = []

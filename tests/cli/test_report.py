@@ -133,6 +133,6 @@ def test_it_can_be_read_without_a_mouse(page: Path, browser: Browser) -> None:
     assert tops == sorted(tops), "tab goes down the page"
     levels = browser.run("return [...document.querySelectorAll('h1, h2, h3')].map((h) => +h.tagName[1])")
     assert levels[0] == 1 and all(b <= a + 1 for a, b in zip(levels, levels[1:]))
-    assert browser.run("return [...document.querySelectorAll('table')].every((t) => t.caption && t.caption.innerText)")
+    assert browser.run("return [...document.querySelectorAll('table')].every((t) => t.caption && t.caption.textContent.trim())")
     assert browser.run("return [...document.querySelectorAll('[data-chart]')].every((c) => c.getAttribute('aria-label'))")
     assert browser.run("const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); return new Set(ids).size == ids.length")

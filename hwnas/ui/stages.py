@@ -1,0 +1,94 @@
+"""Stages: how far each step of a run is, read from its files alone, so that any process may be doing the work."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..report.findings import newest, read_json, read_lines
+from ..shipped import table_folder
+from ..steps import RunFolder
+from ..steps.search import scores_path
+
+FRESH_S = 120.0  # a file that was written to within this time is being written to
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step: done of total, where both are known; what to say beside it."""
+
+    title: str
+    status: str  # waiting, running, stopped, done
+    done: int | None = None
+    total: int | None = None
+    text: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def stages(run: RunFolder) -> list[Stage]:
+    """In the order that they run: profile every device, train, search and certify for every budget."""
+    found = [_profile(run, device) for device in run.experiment.devices]
+    budgets = run.experiment.parsed_budgets()
+    for budget in budgets if run.traits.learns else []:
+        found.append(_training(f"train for {budget.device} {budget.name}", newest(run.for_budget(budget).supernet)))
+    if not run.traits.learns:
+        found.append(_training(f"train {run.experiment.train.algorithm}", newest(run.supernet)))
+    for budget in budgets:
+        folder, name, scores = run.of_budget(budget), f"{budget.device} {budget.name}", scores_path(run.for_budget(budget))
+        if not run.traits.learns:
+            found.append(_search(f"search {name}", read_json(folder / "search.json"), scores))
+        if run.retraining.epochs:
+            found.append(_training(f"retrain for {name}", newest(folder / "retrain" / "any")))
+        certificate = read_json(folder / "certificate.json")
+        if certificate is None:
+            found.append(Stage(f"certify {name}", "waiting"))
+        else:
+            test = certificate.get("accuracy", {}).get("test")
+            found.append(Stage(f"certify {name}", "done", text=f"{certificate.get('verdict')}" + (f", test {test:.2%}" if test else "")))
+    return found
+
+
+def _profile(run: RunFolder, device: str) -> Stage:
+    folder = table_folder(run.lut, device)
+    table, settings = folder / "table.jsonl", run.experiment.profile
+    keys = len({row.get("key") for row in read_lines(table)} - {None})
+    total = min(settings.blocks, len(run.space.blocks)) + settings.networks + settings.held_out + 1
+    profiled = read_json(folder / "profiled.json")
+    if profiled and profiled.get("space_hash") == run.space.hash:
+        return Stage(f"profile {device}", "done", text=f"{keys:,} blocks and networks")
+    if not keys:
+        return Stage(f"profile {device}", "waiting")
+    return Stage(f"profile {device}", _now(table), min(keys, total), total, "blocks and networks, in the first of several rounds")
+
+
+def _training(title: str, folder: Path) -> Stage:
+    rows = read_lines(folder / "metrics.jsonl")
+    saved = [p for path in sorted(folder.glob("checkpoints/*/progress.json")) if (p := read_json(path))]
+    if not rows and not saved:
+        return Stage(title, "waiting")
+    done = max([int(r.get("step", 0)) for r in rows[-1:]] + [int(p.get("done", 0)) for p in saved])
+    total = int(saved[-1]["steps"]) if saved and "steps" in saved[-1] else None
+    last = rows[-1] if rows else {}
+    figures = [f"{k} {last[k]:.3f}" for k in ("loss", "accuracy") if isinstance(last.get(k), (int, float))]
+    if total is not None and done >= total:
+        return Stage(title, "done", done, total, ", ".join(figures))
+    return Stage(title, _now(folder / "metrics.jsonl"), done, total, ", ".join(figures))
+
+
+def _search(title: str, search: dict[str, Any] | None, scores: Path) -> Stage:
+    if search and "accuracy" in search:
+        return Stage(title, "done", text=f"best {search['accuracy']:.2%} in {search.get('evaluations')} evaluations")
+    n = max(0, len(read_lines(scores)) - 1)
+    return Stage(title, _now(scores), text=f"{n:,} architectures scored so far, for all budgets") if n else Stage(title, "waiting")
+
+
+def _now(path: Path) -> str:
+    """Whether somebody is still writing."""
+    try:
+        return "running" if time.time() - path.stat().st_mtime < FRESH_S else "stopped"
+    except OSError:
+        return "waiting"
