@@ -26,6 +26,7 @@ import contextlib
 import importlib
 import io
 import random
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -36,11 +37,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from hwnas.block import Block
 from hwnas.budget import Budget, Limit
 from hwnas.cost import CostModel
-from hwnas.search import Evolution, Feasible, Target, evolve
+from hwnas.gene import Gene
+from hwnas.search import METHODS, Evolution, Feasible, Found, Target, evolve
+from hwnas.search.exact import optimum
+from hwnas.search.fresh import Fresh
+from hwnas.search.surrogate import surrogate_search
+from hwnas.slot import Slot
 from hwnas.space import Codes, Space
-from hwnas.spaces import mobilenet
+from hwnas.spaces import mobilenet, nasbench201
 
 console = Console(width=140)
 RESOLUTIONS, KERNELS, EXPANDS, STAGES, DEPTH = (160, 176, 192, 208, 224), (3, 5, 7), (3, 4, 6), 5, 4
@@ -99,7 +106,6 @@ def mlp(inputs: int) -> torch.nn.Sequential:
 
 
 def evolution(options: argparse.Namespace) -> None:
-    torch.set_num_threads(1)
     space = ofa_space()
     counted = CostModel(space)
     noise = np.random.default_rng(0).uniform(0.7, 1.3, len(space.blocks))
@@ -109,7 +115,7 @@ def evolution(options: argparse.Namespace) -> None:
     target = Target.of(Budget("toy", (Limit("latency", limit),), ""), model)
     features, net = Features(space), mlp(5 + 2 * 3 * STAGES * DEPTH)
     plan = Evolution(100, options.generations + 1, 25, 0.1)
-    table = Table("search", ">evaluations".lstrip(">"), "CPU-s", "of which forward", "beside it", "best score")
+    table = Table("search", "evaluations", "CPU-s", "of which forward", "beside it", "best score")
 
     @torch.inference_mode()
     def forward(x: np.ndarray) -> np.ndarray:
@@ -201,14 +207,157 @@ def _code(space: Space, arch: dict) -> np.ndarray:
     return space.encode(choices)
 
 
+# ---- exact --------------------------------------------------------------------------------------------------------------------
+
+
+def knapsack(slots: int, candidates: int) -> Space:
+    def slot(i: int) -> Slot:
+        gene = Gene.one(f"g{i}", range(candidates))
+        return Slot.of(f"s{i}", f"n{i}", f"n{i + 1}", {"k": gene}, lambda k: Block("conv", 4, 4, 6, 6, kernel=1, expand=k + 1))
+
+    return Space("knapsack", tuple(slot(i) for i in range(slots)), f"n{slots}")
+
+
+def exact(options: argparse.Namespace) -> None:
+    space = knapsack(20, 12)
+    table = Table("instance", "limits", "value", "gap", "wall s", "CPU-s")
+    for seed in range(options.seeds or 5):
+        for count in (1, 3):
+            rng = np.random.default_rng(100 + seed)
+            costs = rng.gamma(2.0, 1.0, (count, len(space.members)))
+            gain = np.sqrt(costs[0]) + rng.normal(0, 0.15, len(space.members))  # what costs more is worth more
+            sums = costs[:, space.rows(space.sample(500, rng))].sum(2)
+            started = time.process_time()
+            found = optimum(space, gain, list(costs), np.percentile(sums, 35, axis=1).tolist())
+            spent = time.process_time() - started
+            table.add_row(str(seed), str(count), f"{found.value:.4f}", f"{found.gap:.1g}", f"{found.total_s:.2f}", f"{spent:.2f}")
+    console.print(table)
+
+
+# ---- nasbench -----------------------------------------------------------------------------------------------------------------
+
+
+class Measured(Feasible):
+    """NAS-Bench-201 under a limit on the measured latency of whole cells."""
+
+    def __init__(self, model: CostModel, latency_ms: np.ndarray, limit_ms: float):
+        self.model, self.keeps = model, latency_ms <= limit_ms  # (cells,) bool, by number
+
+    def __call__(self, Z: Codes, rows: np.ndarray | None = None) -> np.ndarray:
+        return self.keeps[number(Z)]
+
+    def sample(self, n: int, rng: np.random.Generator, tries: int = 30) -> Codes:
+        picked = rng.permutation(np.flatnonzero(self.keeps))[:n]
+        return np.stack(np.unravel_index(picked, (5,) * 6), 1)
+
+
+def number(Z: Codes) -> np.ndarray:
+    """Cells (n, 6) -> their numbers, the last edge fastest."""
+    return np.ravel_multi_index(tuple(Z.T), (5,) * 6)
+
+
+def regularised(feasible: Feasible, score: Callable, plan: Evolution, seed: int) -> Found:
+    """Regularised evolution (Real et al. 2019): tournament of 10 among the youngest 50, one mutation, the oldest dies."""
+    space, rng, fresh = feasible.model.space, np.random.default_rng(seed), Fresh(feasible)
+    codes = fresh(feasible.sample(200, rng), 50)
+    accuracy = score(codes)
+    while len(codes) < plan.evaluations:
+        young = np.arange(max(0, len(codes) - 50), len(codes))
+        picked = rng.choice(young, min(10, len(young)), replace=False)
+        parent = codes[picked[accuracy[picked].argmax()]]
+        new = codes[:0]
+        for p in np.linspace(1 / 6, 1, 20):  # stronger where nothing near is new
+            if len(new := fresh(space.mutate(np.repeat(parent[None], 8, 0), rng, p), 1)):
+                break
+        if not len(new) and not len(new := fresh(feasible.sample(len(feasible.keeps), rng), 1)):
+            break
+        codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, score(new)])
+    return Found(codes, accuracy)
+
+
+def nasbench(options: argparse.Namespace) -> None:
+    if not options.table:
+        raise SystemExit("nasbench needs --table FILE.parquet with columns op0..op5, cifar10_val200 and ms_DEVICE")
+    import pyarrow.parquet as pq
+
+    data = pq.read_table(options.table)
+    cells = np.stack([data[f"op{i}"].to_numpy() for i in range(6)], 1).astype(np.int64)
+    order = np.argsort(number(cells))
+    assert (number(cells)[order] == np.arange(5**6)).all()
+    accuracy = data["cifar10_val200"].to_numpy()[order]
+    accuracy = accuracy / 100 if accuracy.max() > 1 else accuracy
+    space = nasbench201(width=4, cells=1)
+    model, plan = CostModel(space), Evolution(50, 6)
+    methods = {
+        "surrogate": surrogate_search,
+        "evolution": lambda f, s, p, seed: METHODS["evolution"](f, s, Evolution(25, 12), seed, None),
+        "local": lambda f, s, p, seed: METHODS["local"](f, s, p, seed, None),
+        "regularised evolution": regularised,
+        "random": lambda f, s, p, seed: METHODS["random"](f, s, p, seed, None),
+    }
+    devices = [c for c in data.column_names if c.startswith("ms_")]
+    regrets: dict[str, list[float]] = {name: [] for name in methods}
+    queries: dict[str, int] = dict.fromkeys(methods, 0)
+    spent: dict[str, float] = dict.fromkeys(methods, 0.0)
+    for device in devices:
+        latency = data[device].to_numpy()[order]
+        for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+            feasible = Measured(model, latency, float(np.quantile(latency, share)))
+            optimum_here = accuracy[feasible.keeps].max()
+            for name, method in methods.items():
+                for seed in range(options.seeds or 1):
+                    started = time.process_time()
+                    found = method(feasible, lambda Z: accuracy[number(Z)], plan, seed)
+                    spent[name] += time.process_time() - started
+                    assert feasible(found.codes).all(), "an infeasible cell was queried"
+                    regrets[name].append(float(optimum_here - found.best_accuracy))
+                    queries[name] = max(queries[name], len(found.codes))
+    table = Table("method", "queries at most", "median below optimum", "mean", "worst", "optimum found", "within 0.1 %", "CPU-s a search")
+    for name, found in regrets.items():
+        r = np.array(found)
+        row = [f"{np.median(r):.3%}", f"{r.mean():.3%}", f"{r.max():.3%}", f"{(r <= 0).mean():.0%}", f"{(r <= 0.001).mean():.0%}"]
+        table.add_row(name, str(queries[name]), *row, f"{spent[name] / len(r):.2f}")
+    console.print(table)
+    console.print(f"{len(devices)} devices x 5 budgets x {options.seeds or 1} seeds; validation accuracy; every query was feasible")
+
+
+# ---- fleet --------------------------------------------------------------------------------------------------------------------
+
+
+def fleet(options: argparse.Namespace) -> None:
+    space = ofa_space()
+    macs, features, net = CostModel(space).tables["macs"], Features(space), mlp(5 + 2 * 3 * STAGES * DEPTH)
+
+    @torch.inference_mode()
+    def score(Z: Codes) -> np.ndarray:
+        return net(torch.from_numpy(features(Z))).squeeze(1).numpy()
+
+    table = Table("devices", "evaluations each", "wall s", "CPU-s", "CPU-s a device", "peak memory MB")
+    for count, generations in ((options.devices // 10, 50), (options.devices, 10), (options.devices, 50), (options.devices // 10, 500)):
+        started, wall = time.process_time(), time.perf_counter()
+        for k in range(count):
+            rng = np.random.default_rng(k)
+            latency = macs / rng.uniform(3e6, 3e7) * rng.uniform(0.6, 1.5, len(macs)) + 0.1
+            model = CostModel(space, {"latency_ms": latency})
+            target = Target.of(Budget("toy", (Limit("latency", 0.3, relative=True),), ""), model)
+            evolve(Feasible(model, target, 0.0), score, Evolution(100, generations, 25, 0.1), 0)
+        spent, taken = time.process_time() - started, time.perf_counter() - wall
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        table.add_row(str(count), f"{100 * generations:,}", f"{taken:.1f}", f"{spent:.1f}", f"{spent / count:.2f}", f"{peak:.0f}")
+    console.print(table)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("what", choices=["evolution"])
+    arguments.add_argument("what", choices=["evolution", "exact", "nasbench", "fleet"])
     arguments.add_argument("--generations", type=int, default=500)
     arguments.add_argument("--seeds", type=int, default=0)
     arguments.add_argument("--peers", default="", help="folder with ofa_shim.py")
+    arguments.add_argument("--table", default="", help="NAS-Bench-201 with latencies, as parquet")
+    arguments.add_argument("--devices", type=int, default=100)
     options = arguments.parse_args()
-    {"evolution": evolution}[options.what](options)
+    torch.set_num_threads(1)
+    {"evolution": evolution, "exact": exact, "nasbench": nasbench, "fleet": fleet}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import bundle, check, device, health, look, measure, pipeline, report, transfer
+from . import bundle, check, device, fleet, health, look, measure, pipeline, report, transfer
 from .algorithms import algorithms
 from .console import console
 from .lut import lut
@@ -39,6 +39,7 @@ app.command()(algorithms)
 app.command()(pipeline.train)
 app.command("health")(health.health_command)
 app.command()(pipeline.search)
+app.command("fleet")(fleet.fleet_command)
 app.command()(pipeline.retrain)
 app.command()(pipeline.export)
 app.command()(pipeline.run)

@@ -11,8 +11,10 @@ import typer
 from rich.text import Text
 
 from ..architecture import short_name
-from ..cost import METRICS
+from ..cost import METRICS, CostModel
 from ..errors import HwnasError
+from ..score import InheritedScorer
+from ..search import Target
 from ..steps import (
     Experiment,
     RunFolder,
@@ -27,6 +29,7 @@ from ..steps import (
     summarize,
     train_supernet,
 )
+from ..steps.pareto import parse_objectives, search_front
 from ..steps.search import Winner, make_scorer, resolve
 from ..train import Recipe
 from .console import JSON, LUT, bar, console, count, show_json, show_table
@@ -88,7 +91,17 @@ def train(
 def search(
     run: Path = RUN,
     budget: list[str] = BUDGET,
+    method: str = typer.Option(
+        "",
+        "--method",
+        help="evolution, nsga2, exact (a mixed-integer program on a fitted score seeds the evolution), surrogate (a Gaussian "
+        "process proposes), progressive, local, exhaustive, random. All evaluate population x generations architectures at most, "
+        "exhaustive everything. Empty keeps the run's setting.",
+    ),
     generations: int = typer.Option(0, "--generations", help="0 keeps the run's setting."),
+    pareto: str = typer.Option(
+        "", "--pareto", help="accuracy,latency[,memory]: the whole front below the budget (NSGA-II), not one winner."
+    ),
     force: bool = typer.Option(
         False, "--force", help="With a table whose trust report is missing or bad; never calibrated: plain sums, no bound."
     ),
@@ -103,11 +116,17 @@ def search(
     fields = opened.experiment.model_dump()
     if budget:
         fields["budgets"] = budget
+    if method:
+        fields["search"]["method"] = method
     if generations:
         fields["search"]["generations"] = generations
     fields["search"]["force"] = force
     opened = RunFolder(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
+    objectives = parse_objectives(pareto) if pareto else []
     _retime(opened, again=True, skip=no_retime)
+    if objectives:
+        _fronts(opened, objectives, json)
+        return
     winners = _search(opened)
     if json:
         show_json([{"device": w.target.budget.device, "choices": opened.space.decode(w.z), **w.to_dict()} for w in winners])
@@ -120,6 +139,9 @@ def search(
         upper = ", ".join(METRICS[n].text(w.upper[METRICS[n].field]) for n in names)
         rows.append((w.target.budget.device + estimate, limits, upper, f"{w.accuracy:.2%}", f"{w.random_accuracy:.2%}", w.evaluations))
     show_table("winners", ["device", "budget", "upper bound", ">accuracy (search-validation)", ">random search", ">evaluations"], rows)
+    for w in winners:
+        if w.note:
+            _say(f"{w.target.budget.device} {w.target.budget.name}: {w.note}")
     _say(f"Next: hwnas export {run}")
 
 
@@ -186,8 +208,46 @@ def _announce(run: RunFolder) -> None:
     _say(say + ("" if traits.one_stage else f"; and each winner is retrained, {run.retraining.epochs} epochs"))
 
 
+def _fronts(run: RunFolder, metrics: list[str], json: bool) -> None:
+    resolved, scorer = resolved_budgets(run), shared_scorer(run)
+    shown = []
+    for model, target in resolved:
+        front = search_front(run, model, target, scorer, metrics, bar)
+        budget, columns = target.budget, ["accuracy", *(METRICS[m].field for m in metrics)]
+        values = [(float(a), *map(float, u)) for a, u in zip(front.accuracy, front.upper)]
+        choices = [run.space.decode(z) for z in front.codes]
+        shown += [{"device": budget.device, "budget": budget.name, **dict(zip(columns, v)), "choices": c} for v, c in zip(values, choices)]
+        if not json:
+            rows = [(f"{a:.2%}", *(METRICS[m].text(v) for m, v in zip(metrics, u)), short_name(c)) for (a, *u), c in zip(values, choices)]
+            title = f"{budget.device} {budget.name}: {len(rows)} of {front.evaluations} architectures are on the front"
+            show_table(title, [">accuracy (search-validation)", *(f">{m} (bound)" for m in metrics), "architecture"], rows)
+    if json:
+        show_json(shown)
+
+
 def _search(run: RunFolder) -> list[Winner]:
     """All budgets are resolved, and refused if they cannot be reached, before the first is searched."""
+    resolved = resolved_budgets(run)
+    if run.traits.learns:
+        run.save()
+        return [derived_winner(run.for_budget(target.budget), model, target) for model, target in resolved]
+    scorer = make_scorer(run, load_supernet(run))
+    run.save()
+    return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
+
+
+def shared_scorer(run: RunFolder) -> InheritedScorer:
+    """Raises HwnasError for a run that has a supernet for each budget, so that scores of two budgets cannot be compared."""
+    if run.traits.learns:
+        name = run.experiment.train.algorithm
+        raise HwnasError(
+            f"run {str(run.path)!r}: {name} learned one architecture for each budget: train one supernet for all: --algorithm sandwich"
+        )
+    return make_scorer(run, load_supernet(run))
+
+
+def resolved_budgets(run: RunFolder) -> list[tuple[CostModel, Target]]:
+    """Each budget with its device's cost model, said on stderr. Raises HwnasError where there is none, or one cannot be reached."""
     resolved = [resolve(run, budget) for budget in run.experiment.parsed_budgets()]
     if not resolved:
         raise HwnasError(f"run {str(run.path)!r}: no budget: `hwnas search {run.path} --budget DEVICE:latency=2ms`")
@@ -199,12 +259,7 @@ def _search(run: RunFolder) -> list[Winner]:
             _say(f"{target.budget.device}: latencies are an ESTIMATE from a datasheet: nothing was measured")
         if model.predicted:
             _say(f"{target.budget.device}: {len(model.predicted)} of {len(run.space.blocks)} blocks predicted, not measured")
-    if run.traits.learns:
-        run.save()
-        return [derived_winner(run.for_budget(target.budget), model, target) for model, target in resolved]
-    scorer = make_scorer(run, load_supernet(run))
-    run.save()
-    return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
+    return resolved
 
 
 def _retime(run: RunFolder, again: bool = False, skip: bool = False) -> None:

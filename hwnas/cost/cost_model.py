@@ -114,7 +114,7 @@ class CostModel:
 
     def _sums(self, Z: Codes, metrics: Sequence[str], rows: np.ndarray | None) -> np.ndarray:
         """(metrics, n) base and sum over the slots, in chunks whose rows stay in the processor's cache."""
-        by_row = [self._by_row(m) for m in metrics]
+        by_row = [self.by_row(m) for m in metrics]
         out = np.repeat([[self.base.get(m, 0.0)] for m in metrics], len(Z), 1)
         if rows is not None or len(Z) <= FEW:
             parts = np.ascontiguousarray((self.space.rows(Z) if rows is None else rows).T)
@@ -129,7 +129,7 @@ class CostModel:
                     total += table[row]
         return out
 
-    def _by_row(self, metric: str) -> np.ndarray:
+    def by_row(self, metric: str) -> np.ndarray:
         """(rows,) the cost of all that runs in a row."""
         if metric not in self._rows_cache:
             owner = np.repeat(np.arange(len(self.space.members)), [len(m) for m in self.space.members])

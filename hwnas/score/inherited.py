@@ -53,16 +53,25 @@ class InheritedScorer:
             "recalibration_images": self._rounds * self._training.size,
         }
         self.cache = ScoreCache(of, cache)
+        codes = np.array(list(self.cache.scores)).reshape(-1, len(net.space.genes))
+        self._known = dict(zip(self._architectures(codes), self.cache.scores.values()))
 
     def score(self, Z: Codes) -> np.ndarray:
         """Z (n, genes) -> accuracy (n,). Codes of one architecture are scored once, and never again."""
-        codes = [tuple(map(int, z)) for z in self.net.space.canonical(Z)]
-        new = [code for code in dict.fromkeys(codes) if code not in self.cache.scores]
-        for done, code in enumerate(new, 1):
-            self.cache.add(code, self._accuracy(np.array(code)))
+        names = self._architectures(Z)
+        first = {name: i for i, name in reversed([*enumerate(names)]) if name not in self._known}
+        new = sorted(first.items(), key=lambda item: item[1])
+        for done, (name, i) in enumerate(new, 1):
+            code = self.net.space.canonical(Z[[i]])[0]
+            self._known[name] = self._accuracy(code)
+            self.cache.add(tuple(map(int, code)), self._known[name])
             if self.report is not None:
                 self.report(done, len(new))
-        return np.array([self.cache.scores[code] for code in codes])
+        return np.array([self._known[name] for name in names])
+
+    def _architectures(self, Z: Codes) -> list[int]:
+        """(n,) equal where the same blocks run at the same places, which canonical codes are not on every space."""
+        return self.net.space.hashes(self.net.space.rows(Z)).tolist()
 
     def network(self, z: np.ndarray) -> nn.Module:
         """Architecture z (genes,) as a plain recalibrated module in evaluation mode: what was scored, ready to export."""

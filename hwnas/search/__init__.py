@@ -2,7 +2,8 @@
 
 from .evolution import Evolution, evolve
 from .feasible import Feasible, Target
+from .methods import METHODS
 from .reachable import Range, reachable
 from .result import Found, random_search
 
-__all__ = ["Evolution", "Feasible", "Found", "Range", "Target", "evolve", "random_search", "reachable"]
+__all__ = ["METHODS", "Evolution", "Feasible", "Found", "Range", "Target", "evolve", "random_search", "reachable"]

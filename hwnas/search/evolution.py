@@ -30,10 +30,19 @@ class Evolution:
         return self.population * self.generations
 
 
-def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report: Report | None = None, seeds: Codes | None = None) -> Found:
+def evolve(
+    feasible: Feasible,
+    score: Score,
+    plan: Evolution,
+    seed: int,
+    report: Report | None = None,
+    seeds: Codes | None = None,
+    known: Found | None = None,
+) -> Found:
     """Half of each generation are mutations of the parents, half crossovers; no architecture is evaluated twice.
 
-    seeds (n, genes): the first to be evaluated, where they are feasible. Where crossovers of parents that have become alike
+    seeds (n, genes): the first to be evaluated, where they are feasible; known: evaluated before, the first parents come from
+    there. Where crossovers of parents that have become alike
     give nothing new, mutations take their place; where those find nothing either, stronger ones, and at last random codes.
     Ends early when the feasible set has no new architecture left.
     """
@@ -42,10 +51,15 @@ def evolve(feasible: Feasible, score: Score, plan: Evolution, seed: int, report:
     nursery = _Nursery(plan, fresh, rng)
     codes, accuracy = np.empty((plan.evaluations, len(space.genes)), np.int64), np.empty(plan.evaluations)
     best, worth = codes[:0], accuracy[:0]  # the parents, and what they scored
-    done, new = 0, fresh(codes[:0] if seeds is None else seeds, plan.population)
+    if known:
+        fresh(known.codes, len(known.codes))
+        order = np.argsort(-known.accuracy, kind="stable")[: plan.parents]
+        best, worth = known.codes[order], known.accuracy[order]
+    done, first = 0, fresh(codes[:0] if seeds is None else seeds, plan.population)
     for generation in range(plan.generations):
-        if generation:
-            new = nursery(best)
+        new = codes[:0] if generation else first
+        if len(best) and len(new) < plan.population:
+            new = np.concatenate([new, nursery(best, plan.population - len(new))])
         if missing := plan.population - len(new):
             new = np.concatenate([new, fresh(feasible.sample(plan.population, rng), missing)])
         if not len(new):
@@ -67,9 +81,9 @@ class _Nursery:
         self.plan, self.fresh, self.rng, self.space = plan, fresh, rng, fresh.feasible.model.space
         self.mutants, self.children = 0.5, 0.5  # shares of the last draws that were new and feasible
 
-    def __call__(self, parents: Codes) -> Codes:
-        """Up to `population` new feasible architectures; fewer where DRAWS rounds do not find them."""
-        size, p = self.plan.population, self.plan.mutate_p
+    def __call__(self, parents: Codes, size: int) -> Codes:
+        """Up to `size` new feasible architectures; fewer where DRAWS rounds do not find them."""
+        p = self.plan.mutate_p
         half = size - size // 2
         n = self._enough(half, self.children) if self.children > ALIKE else half
         children = self.fresh(self.space.cross(self._pick(parents, n), self._pick(parents, n), self.rng), half)

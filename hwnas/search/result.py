@@ -20,6 +20,7 @@ class Found:
 
     codes: Codes
     accuracy: np.ndarray
+    note: str = ""  # what the method has to say of it
 
     @property
     def best(self) -> np.ndarray:

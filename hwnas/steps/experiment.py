@@ -47,10 +47,11 @@ class TrainSettings(_Section):
 
 
 class SearchSettings(_Section):
-    """The evolution for each budget; see hwnas.search."""
+    """The search for each budget; see hwnas.search."""
 
+    method: Literal["evolution", "nsga2", "exact", "surrogate", "progressive", "local", "exhaustive", "random"] = "evolution"
     population: int = Field(default=50, ge=4)
-    generations: int = Field(default=10, ge=1)
+    generations: int = Field(default=10, ge=1)  # population x generations architectures are evaluated, whatever the method
     parents: int = Field(default=10, ge=2)
     mutate_p: float = Field(default=0.1, gt=0, le=1)
     fill: float = Field(default=0.97, ge=0, le=1)  # share of a budget that candidates must use

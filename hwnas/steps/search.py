@@ -12,7 +12,7 @@ from ..budget import Budget
 from ..cost import METRICS, CostModel
 from ..predict import device_model
 from ..score import InheritedScorer, Scorer
-from ..search import Evolution, Feasible, Target, evolve, random_search
+from ..search import METHODS, Evolution, Feasible, Target, random_search
 from ..shipped import table_folder
 from ..supernet import Supernet
 from .progress import Show, silent
@@ -32,6 +32,7 @@ class Winner:
     predicted: dict[str, float]  # field -> value
     upper: dict[str, float]  # field -> value with its margin
     estimate: bool = False  # latencies come from a datasheet
+    note: str = ""  # what the method has to say of it
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -44,6 +45,7 @@ class Winner:
             "predicted": self.predicted,
             "upper": self.upper,
             "estimate": self.estimate,
+            "note": self.note,
         }
 
 
@@ -74,7 +76,7 @@ def resolve(run: RunFolder, budget: Budget) -> tuple[CostModel, Target]:
 def search_target(
     run: RunFolder, model: CostModel, target: Target, scorer: Scorer, tighter: float = 1.0, attempt: int = 0, show: Show = silent
 ) -> Winner:
-    """Evolution, and random search with as many evaluations beside it; done already, it is read from search.json.
+    """The settings' method, and random search with as many evaluations beside it; done already, it is read from search.json.
 
     tighter: factor on measured limits, below 1 after a certificate failed; attempt: which round of those this is.
     """
@@ -97,18 +99,21 @@ def search_target(
     plan = Evolution(settings.population, settings.generations, settings.parents, settings.mutate_p)
     title = f"search {target.budget.device} {target.budget.name}"
     with show(title) as advance:
-        evolved = evolve(feasible, scorer.score, plan, seed, lambda i, n, best: advance(i, 2 * n, f"best {best:.2%}"))
-        n = len(evolved.codes)
+        method = METHODS[settings.method]
+        searched = method(feasible, scorer.score, plan, seed, lambda i, n, best: advance(i, 2 * n, f"best {best:.2%}"))
+        n = len(searched.codes)
         drawn = random_search(feasible, scorer.score, n, seed, lambda i, n, best: advance(n + i, 2 * n, f"best at random {best:.2%}"))
-    best = space.canonical((evolved.best if evolved.best_accuracy >= drawn.best_accuracy else drawn.best)[None])[0]
+    best = space.canonical((searched.best if searched.best_accuracy >= drawn.best_accuracy else drawn.best)[None])[0]
     result = {
         "stamp": mark,
         "choices": space.decode(best),
-        "accuracy": max(evolved.best_accuracy, drawn.best_accuracy),
-        "evolution_accuracy": evolved.best_accuracy,
+        "accuracy": max(searched.best_accuracy, drawn.best_accuracy),
+        "method": settings.method,
+        "method_accuracy": searched.best_accuracy,
+        "note": searched.note,
         "random_accuracy": drawn.best_accuracy,
         "evaluations": n,
-        "history": [float(a) for a in np.maximum.accumulate(evolved.accuracy)],
+        "history": [float(a) for a in np.maximum.accumulate(searched.accuracy)],
     }
     write_json(path, result)
     return to_winner(target, model, best, result)
@@ -127,4 +132,5 @@ def to_winner(target: Target, model: CostModel, z: np.ndarray, found: dict[str, 
         dict(zip(fields, map(float, predicted))),
         dict(zip(fields, map(float, upper))),
         model.estimate,
+        found.get("note", ""),
     )
