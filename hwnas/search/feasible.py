@@ -58,7 +58,7 @@ class Feasible:
 
     Why fill: scores are noisy, larger networks are seldom worse, and without it the noise picks networks that leave
     much of the budget unused. A limit above what the space can reach counts as the largest reachable value.
-    tighter: factor on the measured limits, below 1 after a certificate failed.
+    tighter: factor on the measured limits, as certificates have moved them.
     """
 
     def __init__(self, model: CostModel, target: Target, fill: float = 0.97, tighter: float = 1.0):

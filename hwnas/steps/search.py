@@ -73,21 +73,15 @@ def resolve(run: RunFolder, budget: Budget) -> tuple[CostModel, Target]:
     return model, Target.of(budget, model, run.experiment.seed)
 
 
-def search_target(
-    run: RunFolder, model: CostModel, target: Target, scorer: Scorer, tighter: float = 1.0, attempt: int = 0, show: Show = silent
-) -> Winner:
-    """The settings' method, and random search with as many evaluations beside it; done already, it is read from search.json.
-
-    tighter: factor on measured limits, below 1 after a certificate failed; attempt: which round of those this is.
-    """
+def search_target(run: RunFolder, model: CostModel, target: Target, scorer: Scorer, show: Show = silent) -> Winner:
+    """The settings' method, and random search with as many evaluations beside it; done already, it is read from search.json."""
     settings, seed, space = run.experiment.search, run.experiment.seed, run.space
-    path = run.of_budget(target.budget) / f"search{attempt or ''}.json"
+    path = run.of_budget(target.budget) / "search.json"
     costs = model.upper(space.sample(64, np.random.default_rng(0)), target.fields)  # stands for the whole table
     mark = stamp(
         space.hash,
         run.supernet.name,
         target.limits.tolist(),
-        tighter,
         settings.model_dump(exclude={"force"}),
         seed,
         costs.round(9).tolist(),
@@ -95,7 +89,7 @@ def search_target(
     if found := read_stamped(path, mark):
         return to_winner(target, model, space.encode(found["choices"]), found)
 
-    feasible = Feasible.filled(model, target, settings.fill, tighter, seed)
+    feasible = Feasible.filled(model, target, settings.fill, seed=seed)
     plan = Evolution(settings.population, settings.generations, settings.parents, settings.mutate_p)
     title = f"search {target.budget.device} {target.budget.name}"
     with show(title) as advance:
