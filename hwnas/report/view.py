@@ -36,7 +36,11 @@ class View:
         self.tables = [self._table(i, t) for i, t in enumerate(findings.tables)]
         self.cross = _cross(findings)
         curves = findings.curves
-        made = {"loss": curve_chart(curves, "loss", "loss"), "accuracy": curve_chart(curves, "accuracy", "accuracy on its batches, %", 100)}
+        made = {
+            "loss": curve_chart(curves, "loss", "loss"),
+            "accuracy": curve_chart(curves, "accuracy", "accuracy on its batches, %", 100),
+            "validation": curve_chart(curves, "valid_accuracy", "search-validation accuracy, %", 100),
+        }
         self.curves = {k: self._chart(f"curve-{k}", c) for k, c in made.items() if c}
         self.health = findings.health
         self.missing = [*findings.missing, *(f"{o.title}: {m}" for o in findings.outcomes for m in o.missing)]

@@ -72,8 +72,8 @@ def _training(title: str, folder: Path) -> Stage:
         return Stage(title, "waiting")
     done = max([int(r.get("step", 0)) for r in rows[-1:]] + [int(p.get("done", 0)) for p in saved])
     total = int(saved[-1]["steps"]) if saved and "steps" in saved[-1] else None
-    last = rows[-1] if rows else {}
-    figures = [f"{k} {last[k]:.3f}" for k in ("loss", "accuracy") if isinstance(last.get(k), (int, float))]
+    last = {k: v for row in rows for k, v in row.items() if isinstance(v, (int, float))}  # not every row has every figure
+    figures = [f"{k.replace('_', ' ')} {last[k]:.3f}" for k in ("loss", "accuracy", "valid_accuracy") if k in last]
     if total is not None and done >= total:
         return Stage(title, "done", done, total, ", ".join(figures))
     return Stage(title, _now(folder / "metrics.jsonl"), done, total, ", ".join(figures))
