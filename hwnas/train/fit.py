@@ -161,6 +161,9 @@ def _best(space: Space, score: _Score, evaluations: int, seed: int, constraint: 
         def __init__(self) -> None:
             self.model = CostModel(space)
 
+        def __call__(self, Z: Codes, rows: np.ndarray | None = None) -> np.ndarray:
+            return np.ones(len(Z), bool)
+
         def violation(self, Z: Codes) -> np.ndarray:
             return np.zeros(len(Z))
 

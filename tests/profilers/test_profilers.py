@@ -46,6 +46,13 @@ def randomised(block):
     return module
 
 
+def agrees(y, expected, dtype):
+    """Within rounding; of int8 the signal must stand 15 dB above the noise (a scale that is wrong by two leaves 6)."""
+    if dtype == "int8":
+        return 10 * np.log10(np.square(expected).mean() / np.square(y - expected).mean()) >= 15
+    return np.abs(y - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+
+
 @pytest.fixture(scope="module", params=HERE)
 def worker(request):
     device = BUILT_IN[request.param]
@@ -78,7 +85,7 @@ def test_the_file_computes_what_the_module_does(worker, tmp_path, block):
         expected = module(torch.from_numpy(x)).numpy()
     y = worker.predict(file, x)
     assert y.dtype == np.float32 and y.shape == expected.shape
-    assert np.abs(y - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+    assert agrees(y, expected, worker.device.dtype)
 
 
 def test_blocks_of_several_inputs_and_of_larger_batches(worker, tmp_path):
@@ -93,7 +100,7 @@ def test_a_device_of_two_threads_and_a_batch(worker, tmp_path):
     module, x = randomised(BLOCKS[0]), np.random.default_rng(0).standard_normal((2 * batch, 8, 10, 12), dtype=np.float32)
     file = worker.profiler.build(module, ((batch, 8, 10, 12),), device, tmp_path / f"batch{worker.profiler.suffix}")
     with Worker(device, worker.profiler) as two, torch.inference_mode():
-        assert np.abs(two.predict(file, x) - module(torch.from_numpy(x)).numpy()).max() < 1e-4
+        assert agrees(two.predict(file, x), module(torch.from_numpy(x)).numpy(), device.dtype)
         sample = two.time(file, PLAN)
     assert sample.error is None and sample.cpu_ns is None  # the CPU time of one thread of two means nothing
 
