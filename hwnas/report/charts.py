@@ -75,7 +75,7 @@ def progress_chart(search: Mapping[str, Any]) -> Chart:
     random = 100 * float(search["random_accuracy"])
     layout["shapes"] = [_line(x0=1, x1=len(history), y0=random, y1=random)]
     layout["annotations"] = [_note(len(history), random, "random search", xanchor="right", yref="y")]
-    return {"data": [_curve(np.arange(1, len(history) + 1), history, "evolution", 0, shape="hv")], "layout": layout}
+    return {"data": [_curve(np.arange(1, len(history) + 1), history, str(search.get("method", "evolution")), 0, "hv")], "layout": layout}
 
 
 def agreement_chart(table: Table, certified: Sequence[tuple[str, float, float]]) -> Chart:
