@@ -22,7 +22,7 @@ def test_an_installed_wheel_finds_its_profilers_and_experiments(tmp_path: Path) 
     code = """
 import json, sys
 import hwnas, hwnas_onnx
-from hwnas.measure.connection import BOARD
+from hwnas.transports.transport import BOARD
 from hwnas.plugins import PROFILERS, SPACES, installed
 from hwnas.shipped import SHIPPED
 from hwnas.steps import load_experiment
