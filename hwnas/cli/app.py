@@ -11,14 +11,63 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import HwnasError
-from . import bundle, check, device, fleet, health, look, measure, pipeline, report, transfer
-from .algorithms import algorithms
 from .console import console
-from .lut import lut
-from .spaces import spaces
+from .lazy import Command, lazy_group
+
+COMMANDS = {
+    "devices": Command("look:devices", "Installed profilers and known devices: what runs here, what is missing and how to install it."),
+    "device": Command("device:device", "Make boards, phones and other Python interpreters known as devices, and look at them."),
+    "spaces": Command("spaces:spaces", "Search spaces: how many architectures and distinct blocks they have, what may vary."),
+    "profile": Command(
+        "measure:profile", "Measures the blocks of a space on a device into lut/DEVICE/, and whole networks to calibrate their sum."
+    ),
+    "transfer": Command(
+        "transfer:transfer", "Predicts a space on a new device from other devices' tables and a few networks measured on it."
+    ),
+    "check": Command(
+        "check:check",
+        "Checks that a device profiler keeps what hwnas relies on: for authors of plugins, and for boards one does not trust.",
+    ),
+    "lut": Command("lut:lut", "Tables of devices: look, check, compare, merge, share."),
+    "algorithms": Command(
+        "algorithms:algorithms",
+        "Training algorithms: for how many devices each trains, what must be retrained, and with a name its options.",
+    ),
+    "train": Command(
+        "pipeline:train", "Trains a supernet: one for all devices, or, where the algorithm learns an architecture, one for each budget."
+    ),
+    "health": Command(
+        "health:health_command",
+        "Compares inherited accuracies with those of architectures trained alone: rank correlation, its ceiling, visits, a verdict.",
+    ),
+    "search": Command("pipeline:search", "Finds the best architecture for each budget, with random search at equal evaluations beside it."),
+    "fleet": Command(
+        "fleet:fleet_command", "The fewest models that serve every budget of a run, and what each winner would cost on every device."
+    ),
+    "retrain": Command("pipeline:retrain", "Trains every winner alone; `hwnas export` then takes those weights."),
+    "export": Command("pipeline:export", "Writes ONNX and TFLite files for each winner and certifies them on their devices."),
+    "run": Command(
+        "pipeline:run", "All steps: profile, train, search, export, certify. A finished step is not done again, a changed one is."
+    ),
+    "verify": Command(
+        "bundle:verify",
+        "Repeats a certificate, here and now: times the bundle's file under its budget, compares its outputs with those at export.",
+    ),
+    "audit": Command(
+        "bundle:audit", "What a model file consists of, and which operators fall back, are slow, or only move and convert data."
+    ),
+    "report": Command(
+        "report:report",
+        "Writes the run as one HTML file: verdicts, fronts, winners block by block, what a change would cost, trust, curves.",
+    ),
+    "ui": Command(
+        "report:ui", "Serves the run live on 127.0.0.1: how far each step is, the report as of now, and what another budget would give."
+    ),
+}
 
 app = typer.Typer(
     name="hwnas",
+    cls=lazy_group(COMMANDS),
     help="Hardware-aware neural architecture search: measure your devices, train ONE supernet, get one certified model file per device.\n\n"
     "Start with `hwnas devices`, then `hwnas run quickstart`.",
     no_args_is_help=True,
@@ -28,25 +77,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a certificate did not PASS, 2 wrong input, 130 interrupted (run again to go on).",
 )
-app.command()(look.devices)
-app.add_typer(device.device, name="device")
-app.command()(spaces)
-app.command()(measure.profile)
-app.command()(transfer.transfer)
-app.command()(check.check)
-app.add_typer(lut, name="lut")
-app.command()(algorithms)
-app.command()(pipeline.train)
-app.command("health")(health.health_command)
-app.command()(pipeline.search)
-app.command("fleet")(fleet.fleet_command)
-app.command()(pipeline.retrain)
-app.command()(pipeline.export)
-app.command()(pipeline.run)
-app.command()(bundle.verify)
-app.command()(bundle.audit)
-app.command()(report.report)
-app.command()(report.ui)
 
 
 @app.callback(invoke_without_command=True)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,7 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ..steps.progress import Advance
+if TYPE_CHECKING:  # it would import torch, which `hwnas --help` does not need
+    from ..steps.progress import Advance
+
 
 follows = os.environ.get("RANK", "0") != "0"  # one of torchrun's processes, and not the one that speaks for all
 console = Console(stderr=True, quiet=follows)
