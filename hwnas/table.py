@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import trim_mean
+import scipy
 
 from . import __version__
 from .errors import HwnasError
@@ -127,7 +127,10 @@ class Table:
         clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
         machine was at the time, by the sentinels next to a row, is divided out: see drift.
         """
-        return {key: float(trim_mean([np.percentile(times, 20) for times in rounds], 0.25)) for key, rounds in self._times(clock).items()}
+        return {
+            key: float(scipy.stats.trim_mean([np.percentile(times, 20) for times in rounds], 0.25))
+            for key, rounds in self._times(clock).items()
+        }
 
     def noise(self, clock: Clock = "auto") -> dict[str, float]:
         """Key -> how far its rounds are apart: (largest - smallest) / median of the rounds' own values; 0 for a single round."""

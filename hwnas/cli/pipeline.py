@@ -176,13 +176,16 @@ def export(
 
 
 def run(
-    experiment: str = typer.Argument(help="An experiment.toml, or a built-in one: quickstart, fashion-mnist."),
+    experiment: str = typer.Argument(help="An experiment.toml, or a built-in one: quickstart, fashion-mnist, cifar10."),
     out: Path = OUT_OR_DEFAULT,
+    data: str = typer.Option("", "--data", help="In place of the experiment's data: where yours lie, e.g. cifar10:FOLDER."),
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
     """All steps: profile, train, search, export, certify. A finished step is not done again, a changed one is."""
     loaded = load_experiment(experiment)
+    if data:
+        loaded = loaded.model_copy(update={"data": data})
     opened = RunFolder(out or Path("runs") / Path(experiment).stem, loaded, lut)
     space = opened.space
     _say(f"{space.spec}: {count(space.architectures)} architectures of {len(space.blocks)} distinct blocks; {opened.data.name}")

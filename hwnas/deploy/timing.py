@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
+import scipy
 
 from ..device import Device
 from ..errors import HwnasError
@@ -60,7 +60,7 @@ class Timing:
     def upper_ms(self, q: float = 0.5) -> float:
         """Upper 95 % confidence limit of a quantile: an order statistic, with no assumption on how times are distributed."""
         ordered = np.sort(self.wall_ms)
-        rank = int(binom.ppf(CONFIDENCE, len(ordered), q)) + 1
+        rank = int(scipy.stats.binom.ppf(CONFIDENCE, len(ordered), q)) + 1
         return float(ordered[min(rank, len(ordered)) - 1])
 
     def upper(self, field: str) -> float:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
+import scipy
 
 DRAWS = 2000  # of the bootstrap
 
@@ -38,4 +38,4 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Rank:
 def _both(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return np.nan, np.nan
-    return float(kendalltau(a, b).statistic), float(spearmanr(a, b).statistic)
+    return float(scipy.stats.kendalltau(a, b).statistic), float(scipy.stats.spearmanr(a, b).statistic)

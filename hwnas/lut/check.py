@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from ..block import Block
 from ..cost.facts import facts, program_of
@@ -172,7 +172,7 @@ def _usual(sums: np.ndarray, times: np.ndarray) -> np.ndarray:
     scale = np.maximum(sums.max(0), 1e-12)
     kept, usual = times, np.full(len(times), np.median(times))
     for _ in range(5):
-        weights, _ = nnls(sums / scale / usual[:, None], kept / usual)
+        weights, _ = scipy.optimize.nnls(sums / scale / usual[:, None], kept / usual)
         usual = np.maximum(sums / scale @ weights, 1e-9)
         usual *= np.median(times / usual)
         kept = np.clip(times, usual / 3, usual * 3)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+import scipy
 
 from ..cost import CostModel
 from ..errors import HwnasError
@@ -77,7 +77,7 @@ def impact(
     return Impact(
         int(finite.sum()),
         float(np.median(cost_b[finite] / cost_a[finite])),
-        float(spearmanr(cost_a[finite], cost_b[finite]).statistic),
+        float(scipy.stats.spearmanr(cost_a[finite], cost_b[finite]).statistic),
         overlap,
         tuple(kept),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import minimize, nnls
 from torch import Tensor
 
 from ..block import Block
@@ -42,7 +42,7 @@ class BlockPredictor:
         self._blocks, latency_ms = [blocks[i] for i in order], np.asarray(latency_ms)[order]
         sums = count_sums(self._blocks)
         scale = np.maximum(sums.max(0), 1e-12)
-        self._weights = nnls(sums / scale / latency_ms[:, None], np.ones(len(sums)))[0] / scale  # of least relative error
+        self._weights = scipy.optimize.nnls(sums / scale / latency_ms[:, None], np.ones(len(sums)))[0] / scale  # of least relative error
         shapes = block_shapes(self._blocks)
         self._mean, self._spread = shapes.mean(0), shapes.std(0) + 1e-9
         self._target = torch.tensor(np.log(latency_ms / self._linear(self._blocks)))
@@ -77,7 +77,7 @@ class BlockPredictor:
             return value.item(), slope.numpy()
 
         bounds = [(-12.0, 3.0)] * (len(START) - 1) + [(np.log(1e-5), np.log(1e-2))]
-        found = minimize(loss, START, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
+        found = scipy.optimize.minimize(loss, START, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
         return torch.tensor(found.x).exp()
 
     def _noise(self, n: int) -> Tensor:

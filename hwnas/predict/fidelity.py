@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import spearmanr
+import scipy
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Fidelity:
         """predicted_ms, measured_ms (n,)."""
         error = predicted_ms / measured_ms - 1
         size = np.abs(error)
-        rank = float(spearmanr(predicted_ms, measured_ms).statistic) if len(error) > 2 else float("nan")
+        rank = float(scipy.stats.spearmanr(predicted_ms, measured_ms).statistic) if len(error) > 2 else float("nan")
         return cls(
             len(error),
             float(size.mean()),

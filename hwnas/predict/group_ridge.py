@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+import scipy
 
 LOG_SPREAD = 2.0  # prior standard deviation of log variances around where they start: of the learned ones, and of a task's own
 FLOOR, CEILING = 1e-6, 1e2  # of a variance, where targets are around 1
@@ -49,16 +48,16 @@ class GroupRidge:
         """Posterior of the weights for one task; its own variances are in `fitted`."""
         kernels = task.kernels
         self.fitted = _likeliest([(kernels, task.y)], np.log(self.variances), LOG_SPREAD)
-        self._factor = cho_factor(np.tensordot(self.fitted, kernels, 1), lower=True)
+        self._factor = scipy.linalg.cho_factor(np.tensordot(self.fitted, kernels, 1), lower=True)
         self._groups, self._y = task.groups, task.y
-        self._dual = cho_solve(self._factor, task.y)
+        self._dual = scipy.linalg.cho_solve(self._factor, task.y)
         return self
 
     def predict(self, groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """(mean (n,), variance (n,) without noise) of rows with features groups [(n, f), ...]."""
         cross = sum(v * F @ G.T for v, F, G in zip(self.fitted, groups, self._groups))
         before = sum(v * (F**2).sum(1) for v, F in zip(self.fitted, groups))
-        explained = (cross * cho_solve(self._factor, cross.T).T).sum(1)
+        explained = (cross * scipy.linalg.cho_solve(self._factor, cross.T).T).sum(1)
         return cross @ self._dual, np.maximum(before - explained, 0)
 
     @property
@@ -69,7 +68,7 @@ class GroupRidge:
     @property
     def left_out(self) -> np.ndarray:
         """(rows,) each of the task's targets predicted from the others, in closed form (Rasmussen & Williams, eq. 5.12)."""
-        return self._y - self._dual / np.diag(cho_solve(self._factor, np.eye(len(self._y))))
+        return self._y - self._dual / np.diag(scipy.linalg.cho_solve(self._factor, np.eye(len(self._y))))
 
     def choose(self, groups: Sequence[np.ndarray], scale: np.ndarray, k: int) -> list[int]:
         """k rows to measure: each next one lowers the mean relative variance of all rows most (I-optimal, greedy).
@@ -96,11 +95,11 @@ def _likeliest(tasks: Sequence[tuple[np.ndarray, np.ndarray]], start: np.ndarray
         v = np.exp(log_v)
         value, slope = 0.5 * ((log_v - start) ** 2).sum() / spread**2, (log_v - start) / spread**2
         for kernels, y in tasks:
-            factor = cho_factor(np.tensordot(v, kernels, 1), lower=True)
-            dual, inverse = cho_solve(factor, y), cho_solve(factor, np.eye(len(y)))
+            factor = scipy.linalg.cho_factor(np.tensordot(v, kernels, 1), lower=True)
+            dual, inverse = scipy.linalg.cho_solve(factor, y), scipy.linalg.cho_solve(factor, np.eye(len(y)))
             value += 0.5 * y @ dual + np.log(np.diag(factor[0])).sum()
             slope = slope + 0.5 * v * (np.tensordot(kernels, inverse, 2) - dual @ kernels @ dual)
         return value, slope
 
     bounds = [(np.log(FLOOR), np.log(CEILING))] * (len(start) - 1) + [(np.log(NOISE_FLOOR), np.log(CEILING))]
-    return np.exp(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
+    return np.exp(scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
+import scipy
 
 from ..cost import CostModel
 from ..errors import HwnasError
@@ -98,7 +98,7 @@ class Trust:
             found.append(f"bias {f.bias:+.1%} (at most {MAX_BIAS:.0%})")
         if not f.spearman >= MIN_SPEARMAN:
             found.append(f"rank correlation {f.spearman:.2f} (at least {MIN_SPEARMAN})")
-        if binom.cdf(self.covered, f.networks, CONFIDENCE) < MIN_COVERAGE_P:
+        if scipy.stats.binom.cdf(self.covered, f.networks, CONFIDENCE) < MIN_COVERAGE_P:
             found.append(f"only {self.covered} of {f.networks} within the {CONFIDENCE:.0%} bound")
         return tuple(found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import spearmanr
+import scipy
 
 from ..space import Codes, Space
 
@@ -48,7 +48,7 @@ class AccuracyModel:
                 best = error, Vt.T @ (s / (s**2 + penalty) * along), left_out
         assert best is not None
         error, weights, left_out = best
-        return cls(space, mean, weights, centre, len(Z), error, float(spearmanr(y - left_out, y).statistic))
+        return cls(space, mean, weights, centre, len(Z), error, float(scipy.stats.spearmanr(y - left_out, y).statistic))
 
     def score(self, Z: Codes) -> np.ndarray:
         """Z (n, genes) -> (n,) accuracies; a Scorer that costs microseconds."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+import scipy
 
 from ..errors import HwnasError
 
@@ -26,16 +25,16 @@ def cover(serves: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
     model, budget = np.nonzero(serves)  # one variable for each pair that may be: model serves budget
     pairs = np.arange(len(model))
     loss = (accuracy.max() - accuracy[model]) / (budgets + 1)  # in sum below 1, so that one model fewer is always better
-    once = coo_array((np.ones(len(pairs)), (budget, n + pairs)), shape=(budgets, n + len(pairs)))
-    only = coo_array(
+    once = scipy.sparse.coo_array((np.ones(len(pairs)), (budget, n + pairs)), shape=(budgets, n + len(pairs)))
+    only = scipy.sparse.coo_array(
         (np.concatenate([np.ones(len(pairs)), -np.ones(len(pairs))]), (np.tile(pairs, 2), np.concatenate([n + pairs, model]))),
         shape=(len(pairs), n + len(pairs)),
     )
-    found = milp(
+    found = scipy.optimize.milp(
         np.concatenate([np.ones(n), loss]),
         integrality=np.concatenate([np.ones(n), np.zeros(len(pairs))]),
-        bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(once.tocsr(), 1, 1), LinearConstraint(only.tocsr(), -np.inf, 0)],
+        bounds=scipy.optimize.Bounds(0, 1),
+        constraints=[scipy.optimize.LinearConstraint(once.tocsr(), 1, 1), scipy.optimize.LinearConstraint(only.tocsr(), -np.inf, 0)],
         options={"mip_rel_gap": 0.0},
     )
     chosen = found.x[:n] > 0.5

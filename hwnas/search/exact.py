@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array, csr_array, vstack
+import scipy
 
 from ..errors import HwnasError
 from ..space import Space
@@ -64,13 +63,15 @@ def optimum(
     keeps = np.hstack([np.zeros((len(limits), genes)), table[:, rows] / scale[:, None]])
     links = _links(space, values, slot_rows, columns)
     wanted = np.concatenate([np.ones(len(space.genes)), np.zeros(links.shape[0] - len(space.genes))])
-    constraints = [LinearConstraint(links, wanted, wanted)]
+    constraints = [scipy.optimize.LinearConstraint(links, wanted, wanted)]
     if len(limits):
-        constraints.append(LinearConstraint(csr_array(keeps), ub=np.asarray(limits, float) / scale))
-    found = milp(
+        constraints.append(scipy.optimize.LinearConstraint(scipy.sparse.csr_array(keeps), ub=np.asarray(limits, float) / scale))
+    found = scipy.optimize.milp(
         -np.concatenate([np.zeros(genes), np.asarray(gain, float)[rows]]),
         integrality=np.concatenate([np.ones(genes), np.zeros(len(rows))]),
-        bounds=Bounds(np.concatenate([np.zeros(genes), fixed]), np.concatenate([np.ones(genes), usable[rows].astype(float)])),
+        bounds=scipy.optimize.Bounds(
+            np.concatenate([np.zeros(genes), fixed]), np.concatenate([np.ones(genes), usable[rows].astype(float)])
+        ),
         constraints=constraints,
         options={"time_limit": limit_s, "mip_rel_gap": 0.0},
     )
@@ -97,11 +98,11 @@ def _columns(space: Space) -> tuple[list[tuple[int, int]], np.ndarray, list[np.n
     return values, np.arange(start), slot_rows
 
 
-def _links(space: Space, values: list[tuple[int, int]], slot_rows: list[np.ndarray], columns: int) -> csr_array:
+def _links(space: Space, values: list[tuple[int, int]], slot_rows: list[np.ndarray], columns: int) -> scipy.sparse.csr_array:
     """Equations: each gene has one value; in each slot, the rows with a gene at a value weigh as much as that value."""
     first = {gene: i for i, (gene, value) in reversed(list(enumerate(values))) if value == 0}
     genes = np.array([g for g, _ in values])
-    blocks = [coo_array((np.ones(len(values)), (genes, np.arange(len(values)))), shape=(len(space.genes), columns))]
+    blocks = [scipy.sparse.coo_array((np.ones(len(values)), (genes, np.arange(len(values)))), shape=(len(space.genes), columns))]
     for slot, rows in zip(space.slots, slot_rows):
         shape = [len(g.values) for g in slot.axes]
         digits = np.indices(shape).reshape(len(shape), -1) if shape else np.zeros((0, 1), int)
@@ -110,5 +111,5 @@ def _links(space: Space, values: list[tuple[int, int]], slot_rows: list[np.ndarr
             data = np.concatenate([np.ones(len(rows)), -np.ones(n)])
             equation = np.concatenate([digit, np.arange(n)])
             column = np.concatenate([len(values) + rows, at + np.arange(n)])
-            blocks.append(coo_array((data, (equation, column)), shape=(n, columns)))
-    return csr_array(vstack(blocks))
+            blocks.append(scipy.sparse.coo_array((data, (equation, column)), shape=(n, columns)))
+    return scipy.sparse.csr_array(scipy.sparse.vstack(blocks))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from ..space import Codes, Space
 from .evolution import Evolution, evolve
@@ -29,6 +26,11 @@ class Surrogate:
 
     def fit(self, Z: Codes, accuracy: np.ndarray) -> Surrogate:
         """Z (n, genes), accuracy (n,): all that is known; returns self."""
+        # here and not above: it takes a second, and most searches have no surrogate
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
         X = self.features(Z).astype(float)
         self._mean, self._scale = X.mean(0), np.where(X.std(0) > 0, X.std(0), 1.0)
         X, likelihood = (X - self._mean) / self._scale, -np.inf

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from conftest import Cli, hwnas
+from commands import Cli, hwnas
 
 
 def test_algorithms_and_their_options_are_listed(cli: Cli) -> None:

@@ -28,6 +28,14 @@ def test_help_imports_no_torch(words: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_commands_import_statistics_and_learning_only_when_they_use_them() -> None:
+    modules = sorted({command.where.partition(":")[0] for command in COMMANDS.values()})
+    imports = ", ".join(f"hwnas.cli.{module}" for module in modules)
+    code = f"import sys, {imports}; print(*sorted({{'sklearn', 'scipy.stats', 'scipy.optimize'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stdout + done.stderr
+
+
 def test_a_misspelt_command_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-m", "hwnas", "serch"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "unknown command 'serch': did you mean 'search'?" in done.stderr

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from commands import Cli
 from tiny_spaces import chain_space
 
 from hwnas.spaces import nasbench201
 from hwnas.steps.health import skip_share
-
-Cli = Callable[..., Any]
 
 
 def test_health_of_the_tiny_run(workplace: Path, cli: Cli) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import hwnas
+from commands import hwnas
 
 from hwnas.steps import load_experiment
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import EXPERIMENT, hwnas
+from commands import hwnas
+from tiny_experiment import EXPERIMENT
 
 import hwnas as library
 from hwnas.plugins import SPACES, load

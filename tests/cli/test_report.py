@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Browser
-
-Cli = Callable[..., Any]
+from commands import Cli
 
 
 @pytest.fixture(scope="module")
