@@ -11,7 +11,7 @@ from ..cost import METRICS
 from ..deploy import Bundle
 from ..deploy import audit as look_into
 from ..deploy import verify as repeat
-from ..deploy.certificate import proves_nothing
+from ..deploy.certificate import proves_nothing, word
 from ..device import find_device
 from ..errors import HwnasError
 from .console import JSON, LUT, out, show_json, show_table
@@ -59,7 +59,7 @@ def verify(
         rows = []
         for field, kept in check.limits.items():
             text = _BY_FIELD[field].text
-            keeps = "[green]kept[/green]" if kept["keeps"] else "[red]BROKEN[/red]"
+            keeps = f"[{'green' if kept['keeps'] else 'yellow' if kept.get('soft') else 'red'}]{word(kept)}[/]"
             rows.append((_BY_FIELD[field].name, text(kept["budget"]), text(kept["certified"]), text(kept["value"]), keeps))
         same = "[green]kept[/green]" if check.parity_db >= check.parity_at_least_db else "[red]BROKEN[/red]"
         rows.append(("same outputs", f">= {check.parity_at_least_db:.0f} dB", "", f"{min(check.parity_db, 300):.0f} dB", same))

@@ -13,7 +13,7 @@ from rich.text import Text
 from ..architecture import short_name
 from ..cost import METRICS, CostModel
 from ..errors import HwnasError
-from ..score import InheritedScorer
+from ..score import RunScorer
 from ..search import Target
 from ..steps import (
     Experiment,
@@ -27,6 +27,7 @@ from ..steps import (
     retrain_winner,
     search_target,
     summarize,
+    time_tails,
     train_supernet,
 )
 from ..steps.pareto import parse_objectives, search_front
@@ -36,9 +37,10 @@ from .console import JSON, LUT, bar, console, count, show_json, show_table
 
 RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
 BUDGET_HELP = (
-    "DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB. Metrics: latency, memory, size, macs, params; "
-    "energy and instructions where the device tells them. "
-    "1ms|2ms gives a winner for each; 30% is a share of the reachable range. Repeat for more devices."
+    "DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB. Metrics: latency (the median), latency_p90, latency_p95, load (of the "
+    "file), memory, size, macs, params; energy and instructions where the device tells them. 1ms|2ms gives a winner for each; 30% is a share "
+    "of the reachable range; 2ms@90% has to hold with a probability of 90 %, not 95; 2ms~0.5%per10% is soft: each 10 % over cost 0.5 % of "
+    "accuracy. Repeat for more devices."
 )
 BUDGET = typer.Option([], "--budget", "-b", help=BUDGET_HELP)
 TRAIN_BUDGET = typer.Option([], "--budget", "-b", help=f"What an architecture is learned for. {BUDGET_HELP}")
@@ -94,13 +96,23 @@ def search(
     method: str = typer.Option(
         "",
         "--method",
-        help="evolution, nsga2, exact (a mixed-integer program on a fitted score seeds the evolution), surrogate (a Gaussian "
-        "process proposes), progressive, local, exhaustive, random. All evaluate population x generations architectures at most, "
+        help="evolution, nsga2, nsga3, exact (a mixed-integer program on a fitted score seeds the evolution), surrogate (a model with "
+        "uncertainty proposes), progressive, local, rl, exhaustive, random. All evaluate population x generations architectures at most, "
         "exhaustive everything. Empty keeps the run's setting.",
     ),
     generations: int = typer.Option(0, "--generations", help="0 keeps the run's setting."),
+    score: str = typer.Option(
+        "", "--score", help="inherited (the supernet's weights) or train (each candidate alone, from scratch; no supernet is needed)."
+    ),
+    epochs: int = typer.Option(0, "--epochs", help="With --score train: of each candidate; 0 keeps the run's setting."),
+    share: float = typer.Option(
+        0.0, "--share", help="With --score train: of the training images, such as 0.25; 0 keeps the run's setting."
+    ),
     pareto: str = typer.Option(
-        "", "--pareto", help="accuracy,latency[,memory]: the whole front below the budget (NSGA-II), not one winner."
+        "",
+        "--pareto",
+        help="Two or three of accuracy and the metrics, such as accuracy,latency,size: the whole front below the budget, not one winner "
+        "(NSGA-II; NSGA-III with --method nsga3).",
     ),
     force: bool = typer.Option(
         False, "--force", help="With a table whose trust report is missing or bad; never calibrated: plain sums, no bound."
@@ -120,6 +132,7 @@ def search(
         fields["search"]["method"] = method
     if generations:
         fields["search"]["generations"] = generations
+    fields["search"] |= {k: v for k, v in {"score": score, "epochs": epochs, "share": share}.items() if v}
     fields["search"]["force"] = force
     opened = RunFolder(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
     objectives = parse_objectives(pareto) if pareto else []
@@ -134,7 +147,9 @@ def search(
     rows = []
     for w in winners:
         names = w.target.metric_names
-        limits = ", ".join(f"{n} {METRICS[n].text(v)}" for n, v in zip(names, w.target.limits))
+        limits = ", ".join(
+            f"{n} {METRICS[n].text(v)}" + ("" if hard else " (soft)") for n, v, hard in zip(names, w.target.limits, w.target.hard)
+        )
         estimate = " (estimate)" if w.estimate else ""
         upper = ", ".join(METRICS[n].text(w.upper[METRICS[n].field]) for n in names)
         rows.append((w.target.budget.device + estimate, limits, upper, f"{w.accuracy:.2%}", f"{w.random_accuracy:.2%}", w.evaluations))
@@ -199,6 +214,8 @@ def run(
 
 def _announce(run: RunFolder) -> None:
     """What is about to be trained, and for whom, before it starts."""
+    if run.experiment.search.score == "train":
+        return _say("[search] score = train: no supernet is trained, each candidate is")
     traits, budgets, recipe = run.traits, run.experiment.parsed_budgets(), Recipe.parse(run.experiment.train.recipe)
     if not traits.learns:
         return
@@ -211,19 +228,20 @@ def _announce(run: RunFolder) -> None:
     _say(say + ("" if traits.one_stage else f"; and each winner is retrained, {run.retraining.epochs} epochs"))
 
 
-def _fronts(run: RunFolder, metrics: list[str], json: bool) -> None:
+def _fronts(run: RunFolder, objectives: list[str], json: bool) -> None:
     resolved, scorer = resolved_budgets(run), shared_scorer(run)
     shown = []
     for model, target in resolved:
-        front = search_front(run, model, target, scorer, metrics, bar)
-        budget, columns = target.budget, ["accuracy", *(METRICS[m].field for m in metrics)]
-        values = [(float(a), *map(float, u)) for a, u in zip(front.accuracy, front.upper)]
-        choices = [run.space.decode(z) for z in front.codes]
+        front = search_front(run, model, target, scorer, objectives, bar)
+        budget, columns = target.budget, [o if o == "accuracy" else METRICS[o].field for o in objectives]
+        values, choices = [list(map(float, v)) for v in front.values], [run.space.decode(z) for z in front.codes]
         shown += [{"device": budget.device, "budget": budget.name, **dict(zip(columns, v)), "choices": c} for v, c in zip(values, choices)]
         if not json:
-            rows = [(f"{a:.2%}", *(METRICS[m].text(v) for m, v in zip(metrics, u)), short_name(c)) for (a, *u), c in zip(values, choices)]
+            text = [(lambda a: f"{a:.2%}") if o == "accuracy" else METRICS[o].text for o in objectives]
+            rows = [(*(t(a) for t, a in zip(text, v)), short_name(c)) for v, c in zip(values, choices)]
             title = f"{budget.device} {budget.name}: {len(rows)} of {front.evaluations} architectures are on the front"
-            show_table(title, [">accuracy (search-validation)", *(f">{m} (bound)" for m in metrics), "architecture"], rows)
+            heads = [">accuracy (search-validation)" if o == "accuracy" else f">{o} (bound)" for o in objectives]
+            show_table(title, [*heads, "architecture"], rows)
     if json:
         show_json(shown)
 
@@ -232,14 +250,21 @@ def _search(run: RunFolder) -> list[Winner]:
     """All budgets are resolved, and refused if they cannot be reached, before the first is searched."""
     resolved = resolved_budgets(run)
     if run.traits.learns:
+        if run.experiment.search.score == "train":
+            name = run.experiment.train.algorithm
+            raise HwnasError(f"[search] score = 'train': {name} learns the architecture itself: take another algorithm, such as sandwich")
         run.save()
         return [derived_winner(run.for_budget(target.budget), model, target) for model, target in resolved]
     scorer = make_scorer(run, load_supernet(run))
+    if run.experiment.search.score == "train":
+        s, n = run.experiment.search, len(resolved)
+        each = f"{s.population * s.generations:,} candidates, and as many at random" + (f", for each of {n} budgets" if n > 1 else "")
+        _say(f"each candidate is trained for {s.epochs} epochs on {s.share:.0%} of the images: at most {each}; none is trained twice")
     run.save()
     return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
 
 
-def shared_scorer(run: RunFolder) -> InheritedScorer:
+def shared_scorer(run: RunFolder) -> RunScorer:
     """Raises HwnasError for a run that has a supernet for each budget, so that scores of two budgets cannot be compared."""
     if run.traits.learns:
         name = run.experiment.train.algorithm
@@ -268,6 +293,13 @@ def resolved_budgets(run: RunFolder) -> list[tuple[CostModel, Target]]:
 def _retime(run: RunFolder, again: bool = False, skip: bool = False) -> None:
     for name, drift in retime_devices(run, bar, again, skip).items():
         _say(f"{name}: {drift}" if name not in str(drift) else str(drift))
+    for name, tails in ({} if skip else time_tails(run, bar)).items():
+        said = (
+            tails
+            if isinstance(tails, str)
+            else ", ".join(f"{f.removesuffix('_ms')} {m:.2f} times the median" for f, m in tails.usual.items())
+        )
+        _say(f"{name}: {said}" if name not in said else said)
 
 
 def _finish(run: RunFolder, json: bool) -> None:

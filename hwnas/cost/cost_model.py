@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ..block import Block
+from ..errors import HwnasError
 from ..lower.program import FLOAT_BYTES
 from ..space import FEW, Codes, Space
+from .bound import CONFIDENCE, Bound
 from .facts import FILE_BYTES, facts
 from .memory import CHUNK, peak_memory
 from .precision import Precision, precision
@@ -44,7 +47,9 @@ class CostModel:
     tables: metric field -> (blocks,) values in the order of `space.blocks`; inf marks a block the device cannot run.
     base: what a network costs beside its blocks. margin: by how much (a fraction) the true value may exceed the
     estimate, at 95 % confidence; 0 where a metric is counted rather than measured. stream: latency that depends on all weights together.
-    precision: of the device's files, which decides their size and the memory of activations.
+    precision: of the device's files, which decides their size and the memory of activations. tails: quantiles of a network's latency
+    (field -> factor on latency_ms): no sum over blocks, which are not slow at one time. bounds: where margins at other
+    probabilities come from, see `at`.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class CostModel:
         margin: Mapping[str, float] | None = None,
         stream: Stream | None = None,
         precision: Precision = precision("fp32"),  # noqa: B008  (frozen)
+        tails: Mapping[str, float] | None = None,
+        bounds: Mapping[str, Bound] | None = None,
     ):
         self.space, self.precision = space, precision
         counted = {f: np.array([getattr(facts(b), f) for b in space.blocks], float) for f in ("params", "macs", "biases", "nodes")}
@@ -63,6 +70,7 @@ class CostModel:
         self.tables: dict[str, np.ndarray] = {**(tables or {}), **counted}
         self.base = {"file_bytes": float(FILE_BYTES), **(base or {})}
         self.margin = dict(margin or {})
+        self.tails, self.bounds = dict(tails or {}), dict(bounds or {})
         self.stream = stream
         if stream is not None:
             self.tables[ISOLATED], self.base[ISOLATED] = np.where(np.isfinite(stream.isolated_ms), stream.isolated_ms, 0), stream.base_ms
@@ -72,19 +80,34 @@ class CostModel:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The fields that `cost` can give, latency first."""
-        return (*[k for k in self.tables if k not in (*COMPUTED, ISOLATED)], *COMPUTED)
+        return (*[k for k in self.tables if k not in (*COMPUTED, ISOLATED)], *self.tails, *COMPUTED)
+
+    def at(self, confidences: Mapping[str, float]) -> CostModel:
+        """This model with bounds that hold with other probabilities: field -> 0.9. Those of other fields stay at 95 %.
+
+        Raises HwnasError where so high a probability would take more measured networks than there are.
+        """
+        other = {f: c for f, c in confidences.items() if c != CONFIDENCE and f in self.margin}
+        if not other:
+            return self
+        if unknown := [f for f in other if f not in self.bounds]:
+            raise HwnasError(f"{unknown[0]}: its bound is known at {CONFIDENCE:.0%} only: leave out @{100 * other[unknown[0]]:g}%")
+        model = copy(self)
+        model.margin = {**self.margin, **{f: self.bounds[f].margin(c) for f, c in other.items()}}
+        return model
 
     def cost(self, Z: Codes, metrics: Sequence[str] | None = None, rows: np.ndarray | None = None) -> np.ndarray:
         """(n, metrics) in each field's unit; metrics None gives all of `self.metrics`. rows: those of Z, where they are known."""
         metrics = self.metrics if metrics is None else metrics
-        stream = self.stream if "latency_ms" in metrics else None
-        additive = [m for m in dict.fromkeys([*metrics, *(("params", ISOLATED) if stream else ())]) if m != "memory_bytes"]
+        summed = ["latency_ms" if m in self.tails else m for m in metrics]
+        stream = self.stream if "latency_ms" in summed else None
+        additive = [m for m in dict.fromkeys([*summed, *(("params", ISOLATED) if stream else ())]) if m != "memory_bytes"]
         sums = dict(zip(additive, self._sums(Z, additive, rows))) if additive else {}
         if stream:
             sums["latency_ms"] += stream.share(4 * sums["params"]) * sums[ISOLATED]
         if "memory_bytes" in metrics:
             sums["memory_bytes"] = peak_memory(self.space, Z, *self._memory)
-        return np.stack([sums[m] for m in metrics], 1)
+        return np.stack([sums[m] if m not in self.tails else self.tails[m] * sums["latency_ms"] for m in metrics], 1)
 
     def upper(self, Z: Codes, metrics: Sequence[str] | None = None, rows: np.ndarray | None = None) -> np.ndarray:
         """(n, metrics) the cost with its margin: the true value lies below it at 95 % confidence."""
@@ -98,6 +121,8 @@ class CostModel:
         weights: gene name -> (options,). It cannot see dead code behind a `none`, nor sums and concatenations, so a final
         check uses `cost`. A block that the device cannot run counts as ten times the dearest, so that gradients stay finite.
         """
+        if metric in self.tails:
+            return self.tails[metric] * self.expected("latency_ms", weights)
         total = torch.zeros(())
         for slot, table in zip(self.space.slots, self._by_option[metric]):
             for gene in reversed(slot.genes):
@@ -131,6 +156,8 @@ class CostModel:
 
     def by_row(self, metric: str) -> np.ndarray:
         """(rows,) the cost of all that runs in a row."""
+        if metric in self.tails:
+            return self.tails[metric] * self.by_row("latency_ms")
         if metric not in self._rows_cache:
             owner = np.repeat(np.arange(len(self.space.members)), [len(m) for m in self.space.members])
             ids = np.fromiter((i for m in self.space.members for i in m), np.int64)

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..cost import METRICS
+from ..cost.bound import CONFIDENCE
 from ..device import Device
 from ..errors import HwnasError
 from ..files import write_atomic
@@ -22,7 +23,7 @@ from ..lower import Program
 from .accuracy import outputs_of
 from .c_header import MAX_BYTES, c_header
 from .card import model_card
-from .certificate import FORMAT, Verdict
+from .certificate import FORMAT, Demand, Verdict
 from .external import refuse_external
 from .module_source import module_source
 from .sample import FILE, sample_inputs, write_sample
@@ -65,6 +66,12 @@ class _Limit(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
     budget: float = Field(gt=0, allow_inf_nan=False)
     value: float = Field(ge=0, allow_inf_nan=False)
+    confidence: float = Field(default=CONFIDENCE, ge=0.5, lt=1)
+    soft: bool = False
+
+    @property
+    def demand(self) -> Demand:
+        return Demand(self.budget, self.confidence, self.soft)
 
 
 class _Rules(BaseModel):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..cost import METRICS
+from .certificate import word
 
 _WHAT = {
     "model.onnx": "for ONNX Runtime, OpenVINO and others",
@@ -29,7 +30,7 @@ def model_card(certificate: Mapping[str, Any], names: Sequence[str]) -> str:
     host, runtime = c["fingerprint"].get("host", {}), c["fingerprint"].get("runtime", {})
     measured, counted = c["measured"], c["counted"]
     limits = [
-        (METRICS[m].text(k["budget"]), METRICS[m].text(k["value"]), m, "kept" if k["keeps"] else "BROKEN")
+        (METRICS[m].text(k["budget"]), METRICS[m].text(k["value"]), m, word(k))
         for m, metric in METRICS.items()
         if (k := c["limits"].get(metric.field))
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..cost import precision
+from ..cost import FIELDS, precision
+from ..cost.bound import CONFIDENCE
 from ..lower import Program
 from ..lower.program import FLOAT_BYTES
 from ..profiler import is_estimate
@@ -22,28 +24,46 @@ def counts(program: Program, dtype: str) -> dict[str, float]:
     return {"memory_bytes": share * program.peak_bytes, "macs": program.macs, "params": program.params}
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What a limit asks of a file: its value in the field's unit, with what probability, and whether it may be broken at a price."""
+
+    budget: float
+    confidence: float = CONFIDENCE
+    soft: bool = False
+
+
 def judge(target: Target, timing: Timing, counted: Mapping[str, float]) -> tuple[Verdict, dict[str, Any]]:
     """`judge_limits` of a search's target."""
-    return judge_limits(dict(zip(target.fields, map(float, target.limits))), timing, counted)
+    confidences = target.confidences
+    demands = {
+        field: Demand(float(limit), confidences.get(field, CONFIDENCE), not hard)
+        for field, limit, hard in zip(target.fields, target.limits, target.hard)
+    }
+    return judge_limits(demands, timing, counted)
 
 
-def judge_limits(limits: Mapping[str, float], timing: Timing, counted: Mapping[str, float]) -> tuple[Verdict, dict[str, Any]]:
-    """(verdict, {metric: {budget, value, keeps}}): PASS when every limit is kept.
+def judge_limits(demands: Mapping[str, Demand], timing: Timing, counted: Mapping[str, float]) -> tuple[Verdict, dict[str, Any]]:
+    """(verdict, {field: {budget, value, keeps, confidence, soft}}): PASS when every limit is kept; soft ones are held against nothing.
 
-    Latency is kept when the upper 95 % confidence limit of its median is within the budget, energy and instructions when the process
-    with most of it is. counted: file_bytes,
-    memory_bytes, macs, params of the file itself. A timing that proves nothing (see `proves_nothing`) is INCONCLUSIVE, never PASS;
-    a counted limit that is broken is a FAIL whatever the timing.
+    A quantile of latency (its median, its p95) is kept when its upper confidence limit is within the budget; energy, instructions and load
+    time when the process with most of it is. counted: file_bytes, memory_bytes, macs, params of the file itself. A timing that proves
+    nothing (see `proves_nothing`) is INCONCLUSIVE, never PASS; a counted limit that is broken is a FAIL whatever the timing.
     """
     kept: dict[str, Any] = {}
-    for field, limit in limits.items():
-        value = counted[field] if field in counted else timing.upper(field)
-        kept[field] = {"budget": limit, "value": float(value), "keeps": bool(value <= limit)}
-    if not all(k["keeps"] for field, k in kept.items() if field in counted):
+    for field, demand in demands.items():
+        value = counted[field] if field in counted else timing.upper(field, demand.confidence)
+        kept[field] = {"budget": demand.budget, "value": float(value), "keeps": bool(value <= demand.budget)}
+        if FIELDS[field].quantile is not None:
+            kept[field]["confidence"] = demand.confidence
+        if demand.soft:
+            kept[field]["soft"] = True
+    hard = {field: k["keeps"] for field, k in kept.items() if not k.get("soft")}
+    if not all(keeps for field, keeps in hard.items() if field in counted):
         return "FAIL", kept
     if proves_nothing(timing):
         return "INCONCLUSIVE", kept
-    return ("PASS" if all(k["keeps"] for k in kept.values()) else "FAIL"), kept
+    return ("PASS" if all(hard.values()) else "FAIL"), kept
 
 
 def proves_nothing(timing: Timing) -> str | None:
@@ -56,5 +76,10 @@ def proves_nothing(timing: Timing) -> str | None:
 
 
 def share_used(kept: Mapping[str, Mapping[str, Any]]) -> float:
-    """Of what `judge` kept: the share of the fullest limit that is used, above 1 where one is broken."""
-    return float(max(k["value"] / k["budget"] for k in kept.values()))
+    """Of what `judge` kept: the share of the fullest hard limit that is used, above 1 where one is broken; 1 where all are soft."""
+    return float(max((k["value"] / k["budget"] for k in kept.values() if not k.get("soft")), default=1.0))
+
+
+def word(kept: Mapping[str, Any]) -> str:
+    """How a limit fared, in a table."""
+    return "kept" if kept["keeps"] else "over (soft)" if kept.get("soft") else "BROKEN"

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import scipy
 
+from ..cost import FIELDS
+from ..cost.bound import CONFIDENCE
 from ..device import Device
 from ..errors import HwnasError
 from ..measure import Plan, Transport, Worker
 from ..profiler import load_profiler
 from ..sample import EXTRA, Sample
 
-CONFIDENCE = 0.95
 MAX_PREEMPTED = 0.20  # above this share of disturbed samples a timing proves nothing
 
 
@@ -57,20 +58,26 @@ class Timing:
     def percentile_ms(self, q: float) -> float:
         return float(np.percentile(self.wall_ms, 100 * q))
 
-    def upper_ms(self, q: float = 0.5) -> float:
-        """Upper 95 % confidence limit of a quantile: an order statistic, with no assumption on how times are distributed."""
+    def upper_ms(self, q: float = 0.5, confidence: float = CONFIDENCE) -> float:
+        """Upper confidence limit of a quantile: an order statistic, with no assumption on how times are distributed."""
         ordered = np.sort(self.wall_ms)
-        rank = int(scipy.stats.binom.ppf(CONFIDENCE, len(ordered), q)) + 1
+        rank = int(scipy.stats.binom.ppf(confidence, len(ordered), q)) + 1
         return float(ordered[min(rank, len(ordered)) - 1])
 
-    def upper(self, field: str) -> float:
-        """What a budget of a measured metric is held against: `upper_ms(0.5)`, or the most that a process used for one inference.
+    def upper(self, field: str, confidence: float = CONFIDENCE) -> float:
+        """What a budget of a measured metric is held against: `upper_ms` of its quantile, or the most of any process.
 
         Raises HwnasError for a metric that the device did not tell.
         """
-        if field == "latency_ms":
-            return self.upper_ms(0.5)
-        told = [value for s in self.samples if (value := getattr(s, field)) is not None]
+        quantile = FIELDS[field].quantile
+        if quantile is not None:
+            if quantile > 0.5 and self.summaries_only:
+                raise HwnasError(f"the device tells averages of many inferences only, so {field} of this file cannot be known")
+            return self.upper_ms(quantile, confidence)
+        if field == "load_ms":
+            told = [1000 * s.load_s for s in self.samples if s.load_s is not None]
+        else:
+            told = [value for s in self.samples if (value := getattr(s, field)) is not None]
         if len(told) < len(self.samples):
             raise HwnasError(f"the device did not tell {field} of this file: run it as when it was profiled (energy needs root on Linux)")
         return float(max(told))

@@ -56,7 +56,7 @@ def verify(bundle: Bundle, device: Device, rules: Rules | None = None) -> Check:
         if y.shape != expected.shape:
             raise HwnasError(f"{c.certified_file}: gives outputs of shape {y.shape}, those at export have {expected.shape}")
         timing = time_file(device, file, rules or RULES[c.rules.name])
-        verdict, limits = judge_limits({f: k.budget for f, k in c.limits.items()}, timing, _counted(bundle, Path(folder)))
+        verdict, limits = judge_limits({f: k.demand for f, k in c.limits.items()}, timing, _counted(bundle, Path(folder)))
     parity, least = sqnr_db(expected, y), PARITY_DB.get(c.dtype, PARITY_DB["int8"])
     if parity < least or not np.isfinite(y).all():
         verdict = "FAIL"

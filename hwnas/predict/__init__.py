@@ -7,6 +7,7 @@ from .device_model import calibrate, device_model, network_jobs, profile_space
 from .drift import Drift, retime
 from .fidelity import Fidelity
 from .searched import searched_networks
+from .tails import Tails, measure_tails
 from .transfer import Transfer
 from .transfer_space import transfer_space
 from .transferred import Transferred
@@ -17,6 +18,7 @@ __all__ = [
     "Calibration",
     "Drift",
     "Fidelity",
+    "Tails",
     "Transfer",
     "Transferred",
     "Trust",
@@ -25,6 +27,7 @@ __all__ = [
     "choose_networks",
     "device_model",
     "find_trust",
+    "measure_tails",
     "network_jobs",
     "network_key",
     "profile_space",

@@ -1,35 +1,38 @@
-"""Metrics beside latency that a budget can name: those that add up over blocks, where a device tells them of every row."""
+"""Metrics beside latency that a budget can name, and that add up over blocks: energy and instructions, and how long a file loads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 
+from ..cost import Bound
+from ..cost.facts import facts
 from ..measure import ADDITIVE, metrics_of
 from ..space import Space
 from ..table import Table
 from .block_predictor import BlockPredictor
-from .calibration import DRIFT, MIN_NETWORKS, conformal_margin
+from .calibration import DRIFT, MIN_NETWORKS
 from .choose import OVERHEAD, networks_in
 
 
 @dataclass(frozen=True)
 class Additive:
-    """A network's value is `base` and the sum of its blocks', below `1 + margin` times that at 95 % confidence."""
+    """A network's value is `base` and the sum of its blocks', and not above `bound` of that."""
 
     blocks: np.ndarray  # (blocks,) in the order of the space; inf where a block failed
     base: float
-    margin: float
+    bound: Bound
 
 
 def additive(space: Space, table: Table) -> dict[str, Additive]:
-    """Field -> its sum, for each of ADDITIVE that all measured rows have.
+    """Field -> its sum, for each of ADDITIVE that all measured rows have; and load_ms, see `loading`.
 
     What one call costs (the row of OVERHEAD) is counted once per network; one factor, the median over the measured networks of
     the space, makes the sum fit them. With fewer than 19 networks there is no bound, and the field is left out.
     """
-    found = {}
+    found = loading(space, table)
     known = metrics_of(table)
     failed = table.failed
     for field in ADDITIVE:
@@ -49,9 +52,39 @@ def additive(space: Space, table: Table) -> dict[str, Additive]:
         if len(sums) < MIN_NETWORKS:
             continue
         factor = float(np.median(np.array(measured) / sums))
-        margin = conformal_margin(factor * np.array(sums), np.array(measured)) + DRIFT
-        found[field] = Additive(alone * factor, call * factor, margin)
+        excess = np.array(measured) / (factor * np.array(sums)) - 1
+        found[field] = Additive(alone * factor, call * factor, Bound((excess,), DRIFT))
     return found
+
+
+def loading(space: Space, table: Table) -> dict[str, Additive]:
+    """{"load_ms": ...}: how long a network's file takes to be read and prepared; {} where the device told it of fewer than 19 networks.
+
+    What a runtime does once for a file is no block's, so blocks' own loads say nothing: base + a x operators + b x bytes of weights, none
+    below 0, is fitted to the networks, by relative errors. The fit is to the median of a network's rounds, the bound covers the slowest
+    of them, with each network predicted by a fit without it, as a certificate counts the slowest of its processes.
+    """
+    loads = {
+        key: (z, 1000 * np.array([s.load_s for s in table.samples(key) if s.load_s]))
+        for key, z in networks_in(space, table.keys).items()
+        if key not in table.failed and all(s.load_s for s in table.samples(key))
+    }
+    if len(loads) < MIN_NETWORKS:
+        return {}
+    per_block = np.array([[f.nodes, 4 * f.params] for f in map(facts, space.blocks)], float)
+    position = {b: i for i, b in enumerate(space.blocks)}
+    sums = np.array([per_block[[position[b] for b in space.blocks_of(z)]].sum(0) for z, _ in loads.values()])
+    usual, slowest = np.array([[np.median(ms), ms.max()] for _, ms in loads.values()]).T
+    unit = np.maximum(sums.mean(0), 1.0)  # so that the columns are about alike
+    X = np.column_stack([np.ones(len(sums)), sums / unit]) / usual[:, None]
+
+    def fit(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(nnls(X[rows], np.ones(len(rows)))[0])
+
+    every = np.arange(len(X))
+    without = np.array([X[i] @ fit(np.delete(every, i)) for i in every]) * usual
+    base, *slopes = fit(every)
+    return {"load_ms": Additive(per_block @ (np.array(slopes) / unit), float(base), Bound((slowest / without - 1,), DRIFT))}
 
 
 def _of_blocks(space: Space, values: dict[str, float], failed: dict[str, str]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..block import Block
+from ..cost.bound import Bound, conformal
 from ..cost.facts import facts
 from ..errors import HwnasError
 from ..files import write_atomic
@@ -26,7 +27,6 @@ STREAM_PRIOR = 0.05  # prior sd of the change of slope at a knot: share of the l
 NOISE = 0.01  # of one measured network, as a fraction
 BOUNDARY_MS = 0.4e-6  # per activation element handed from one block to the next
 DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next
-CONFIDENCE = 0.95
 MIN_NETWORKS = 19  # fewer cannot give a 95 % conformal bound
 
 
@@ -134,6 +134,18 @@ class Calibration:
         """The network's one call, which is no block's."""
         return self.overhead_ms * (1 + self.weights["level"])
 
+    def bound(self, term: float = DRIFT, tails: Mapping[str, float] | None = None) -> Bound:
+        """How far above its prediction a network's latency may lie; term: for how the device's speed wanders.
+
+        tails: key -> a network's own quantile of latency relative to what all are taken to have; the bound is then one of that quantile,
+        over the networks named.
+        """
+        own = {k: 1.0 for k in self.networks} if tails is None else tails
+        excess = {k: m / p * own[k] - 1 for k, (m, p) in self.networks.items() if k in own}
+        picked = [excess[k] for k in self.searched if k in excess]
+        groups = [np.array(list(excess.values()))] + ([np.array(picked)] if len(picked) >= MIN_NETWORKS else [])
+        return Bound(tuple(groups), term)
+
     def stream(self, weight_bytes: np.ndarray) -> np.ndarray:
         """(n,) what networks with so many bytes of weights in all take on top, as a share of the sum of their isolated blocks."""
         return np.maximum(np.asarray(weight_bytes)[:, None] - np.array(self.knots_bytes), 0) @ np.array(self.slopes)
@@ -180,9 +192,7 @@ def weight_bytes(blocks: Iterable[Block]) -> float:
 
 def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:
     """The one-sided 95 % split-conformal quantile of measured / predicted - 1, at least 0 (Vovk et al. 2005)."""
-    excess = np.sort(measured_ms / predicted_ms - 1)
-    rank = int(np.ceil((len(excess) + 1) * CONFIDENCE))
-    return float(max(excess[min(rank, len(excess)) - 1], 0.0))
+    return conformal(measured_ms / predicted_ms - 1)
 
 
 def _groups(b: Block) -> list[str]:

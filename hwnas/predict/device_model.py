@@ -23,6 +23,7 @@ from .calibration import DRIFT, MIN_NETWORKS, Calibration
 from .choose import OVERHEAD, choose_blocks, choose_networks, network_key, networks_in
 from .drift import Drift
 from .searched import searched_networks
+from .tails import Tails
 from .transferred import Transferred
 from .trust import Trust, code_of, table_digest
 
@@ -150,7 +151,8 @@ def device_model(space: Space, folder: Path, force: bool = False, drift: Drift |
             raise
         model = CostModel(space, {"latency_ms": block_ms}, precision=_precision(table))
     else:
-        model = _calibrated(space, block_ms, calibration, drift, additive(space, table), _precision(table))
+        tails = Tails.find(folder, space.hash, table_digest(table))
+        model = _calibrated(space, block_ms, calibration, drift, additive(space, table), _precision(table), tails)
     model.predicted, model.estimate = predicted, is_estimate(table.fingerprint)
     return model
 
@@ -162,16 +164,25 @@ def _calibrated(
     drift: Drift | None = None,
     others: Mapping[str, Additive] | None = None,
     files: Precision = precision("fp32"),  # noqa: B008  (frozen)
+    tails: Tails | None = None,
 ) -> CostModel:
-    factor, margin = (drift.factor, calibration.margin - DRIFT + drift.term) if drift else (1.0, calibration.margin)
+    factor, term = (drift.factor, drift.term) if drift else (1.0, DRIFT)
     others, call_ms = others or {}, calibration.overhead_ms
+    bounds = {"latency_ms": calibration.bound(term)} | {field: other.bound for field, other in others.items()}
+    margin = {"latency_ms": calibration.margin - DRIFT + term} | {field: other.bound.margin() for field, other in others.items()}
+    usual = tails.usual if tails else {}
+    for field in usual:
+        bounds[field] = calibration.bound(term, tails.relative(field))  # type: ignore[union-attr]
+        margin[field] = bounds[field].margin()
     return CostModel(
         space,
         {"latency_ms": calibration.correct(space.blocks, block_ms) * factor} | {field: other.blocks for field, other in others.items()},
         {"latency_ms": calibration.base_ms * factor} | {field: other.base for field, other in others.items()},
-        {"latency_ms": margin} | {field: other.margin for field, other in others.items()},
+        margin,
         Stream(calibration.knots_bytes, calibration.slopes, factor * (block_ms - call_ms), factor * call_ms),
         files,
+        usual,
+        bounds,
     )
 
 

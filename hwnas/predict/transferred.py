@@ -12,11 +12,12 @@ import numpy as np
 
 from ..block import Block
 from ..cost import CostModel
+from ..cost.bound import CONFIDENCE
 from ..errors import HwnasError
 from ..files import write_atomic
 from ..space import Codes, Space
 from .block_nodes import count_sums
-from .calibration import CONFIDENCE, DRIFT
+from .calibration import DRIFT
 from .fidelity import Fidelity
 from .group_ridge import GroupRidge, Task
 

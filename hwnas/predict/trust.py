@@ -13,11 +13,12 @@ import numpy as np
 import scipy
 
 from ..cost import CostModel
+from ..cost.bound import CONFIDENCE
 from ..errors import HwnasError
 from ..files import write_atomic
 from ..space import Codes
 from ..table import Table
-from .calibration import CONFIDENCE, Calibration
+from .calibration import Calibration
 from .fidelity import Fidelity
 
 FORMAT = 1

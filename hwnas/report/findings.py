@@ -179,7 +179,7 @@ def _outcome(run: RunFolder, space: Space, table: Table, budget: Budget) -> Outc
         missing.append(table.reason)
     else:
         try:
-            target = Target.of(budget, table.model, run.experiment.seed)
+            target = Target.of(budget, table.model.at(budget.confidences), run.experiment.seed)
         except HwnasError as error:
             missing.append(str(error))
     search, certificate = read_json(folder / "search.json"), read_json(folder / "certificate.json")

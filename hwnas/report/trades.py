@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cost import CostModel
 from ..gene import Option
-from ..search import Target
+from ..search import Feasible, Target
 from .accuracy_model import AccuracyModel
 
 Choice = Option | list[Option]
@@ -53,7 +53,7 @@ def trades(
     if not len(Z):
         return []
     latency = model.cost(Z, ["latency_ms"])[:, 0] - model.cost(z[None], ["latency_ms"])[0, 0]
-    keeps = np.all(model.upper(Z, target.fields) <= target.limits, axis=1)
+    keeps = Feasible(model, target, 0.0).keeps(Z)
     guessed = accuracy.score(Z) - accuracy.score(z[None]) if accuracy else [None] * len(Z)
     known = [scored.get(tuple(map(int, c))) for c in space.canonical(np.concatenate([z[None], Z]))]
     found = []

@@ -2,5 +2,8 @@
 
 from .inherited import InheritedScorer
 from .scorer import Scorer
+from .trained import TrainScorer
 
-__all__ = ["InheritedScorer", "Scorer"]
+RunScorer = InheritedScorer | TrainScorer  # those that a run can have: they keep what they scored, and have its networks
+
+__all__ = ["InheritedScorer", "RunScorer", "Scorer", "TrainScorer"]

@@ -9,6 +9,8 @@ from .exhaustive import exhaustive
 from .feasible import Feasible
 from .local import local_search
 from .nsga2 import nsga2
+from .nsga3 import nsga3
+from .policy import rl
 from .progressive import Progressive, levels, progressive
 from .result import Found, Report, Score, random_search
 from .seeded import exact
@@ -30,6 +32,8 @@ def _progressive(feasible: Feasible, score: Score, plan: Evolution, seed: int, r
 METHODS: dict[str, Method] = {
     "evolution": evolve,
     "nsga2": nsga2,
+    "nsga3": nsga3,
+    "rl": rl,
     "exact": exact,
     "surrogate": surrogate_search,
     "progressive": _progressive,

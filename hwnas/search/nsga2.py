@@ -1,8 +1,8 @@
-"""NSGA-II (Deb et al. 2002): a Pareto front of accuracy and costs, vectorised."""
+"""NSGA-II (Deb et al. 2002): a Pareto front of two or three objectives, vectorised."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,31 +20,53 @@ def nsga2(
     plan: Evolution,
     seed: int,
     report: Report | None = None,
-    fields: Sequence[str] = (),
+    objectives: Sequence[str] = (),
 ) -> Found:
-    """Largest accuracy and smallest fields of the cost model (none: the first limit's), upper bounds; `pareto` gives the front.
+    """A front of `objectives`: "accuracy", made large, and fields of the cost model, whose upper bounds are made small.
 
-    Binary tournaments by rank and crowding, uniform crossover, mutation of one gene in the mean, elitist survival, as in the
-    paper. Unlike there, what breaks a limit is not ranked last but never evaluated: here a limit costs microseconds to
-    check, a score seconds. No architecture is evaluated twice. `plan.parents` and `plan.mutate_p` have no use.
+    None named: accuracy and the first limit's field. `pareto` gives the front of what was found. Binary tournaments by rank and crowding,
+    uniform crossover, mutation of one gene in the mean, elitist survival, as in the paper. Unlike there, what breaks a limit is not ranked
+    last but never evaluated: here a limit costs microseconds to check, a score seconds. No architecture is evaluated twice. `plan.parents`
+    and `plan.mutate_p` have no use.
     """
+
+    def picked(values: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        (a, b), order, crowd = rng.integers(0, len(values), (2, n)), ranks(values), crowding(values)
+        better = (order[a] < order[b]) | ((order[a] == order[b]) & (crowd[a] >= crowd[b]))
+        return np.where(better, a, b)
+
+    return generational(feasible, score, plan, seed, report, objectives, picked, lambda values, size, rng: survivors(values, size))
+
+
+Pick = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]  # values (n, objectives), how many, rng -> indices
+
+
+def generational(
+    feasible: Feasible,
+    score: Score,
+    plan: Evolution,
+    seed: int,
+    report: Report | None,
+    objectives: Sequence[str],
+    pick: Pick,
+    survive: Pick,
+) -> Found:
+    """The loop that NSGA-II and III share; pick: the parents of as many children, with repetition; survive: those that live on."""
     space, rng, fresh = feasible.model.space, np.random.default_rng(seed), Fresh(feasible)
-    fields = list(fields or feasible.target.fields[:1])
+    names = list(objectives or ("accuracy", *feasible.target.fields[:1]))
     alive = fresh(feasible.sample(2 * plan.population, rng), plan.population)
     codes, accuracy = alive, score(alive)
-    values, order, crowd = _objectives(feasible, alive, accuracy, fields), np.zeros(0), np.zeros(0)
+    values = objective_values(feasible, alive, accuracy, names)
     for generation in range(plan.generations):
         if report:
             report(len(codes), plan.evaluations, float(accuracy.max()))
         if generation == plan.generations - 1:
             break
-        order, crowd = ranks(values), crowding(values)
         new, n = alive[:0], 2 * plan.population
         for _ in range(DRAWS):
             if len(new) == plan.population:
                 break
-            a, b, c, d = rng.integers(0, len(alive), (4, n))
-            X, Y = alive[_winners(a, b, order, crowd)], alive[_winners(c, d, order, crowd)]
+            X, Y = alive[pick(values, n, rng)], alive[pick(values, n, rng)]
             children = space.mutate(space.cross(X, Y, rng), rng, 1 / max(1, int((space.sizes > 1).sum())))
             new = np.concatenate([new, fresh(children, plan.population - len(new))])
         if missing := plan.population - len(new):
@@ -53,10 +75,17 @@ def nsga2(
             break
         found = score(new)
         codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, found])
-        alive, values = np.concatenate([alive, new]), np.concatenate([values, _objectives(feasible, new, found, fields)])
-        kept = survivors(values, plan.population)
+        alive, values = np.concatenate([alive, new]), np.concatenate([values, objective_values(feasible, new, found, names)])
+        kept = survive(values, plan.population, rng)
         alive, values = alive[kept], values[kept]
     return Found(codes, accuracy)
+
+
+def objective_values(feasible: Feasible, Z: np.ndarray, accuracy: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """(n, names) all to be made small: -accuracy, and upper bounds of the cost model's fields."""
+    fields = [name for name in names if name != "accuracy"]
+    upper = dict(zip(fields, feasible.model.upper(Z, fields).T)) if fields else {}
+    return np.column_stack([-accuracy if name == "accuracy" else upper[name] for name in names])
 
 
 def pareto(values: np.ndarray) -> np.ndarray:
@@ -99,12 +128,3 @@ def crowding(values: np.ndarray) -> np.ndarray:
 def survivors(values: np.ndarray, size: int) -> np.ndarray:
     """The `size` best rows of values: by front, and of the last front that is needed the least crowded."""
     return np.lexsort((-crowding(values), ranks(values)))[:size]
-
-
-def _winners(a: np.ndarray, b: np.ndarray, order: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    better = (order[a] < order[b]) | ((order[a] == order[b]) & (crowd[a] >= crowd[b]))
-    return np.where(better, a, b)
-
-
-def _objectives(feasible: Feasible, Z: np.ndarray, accuracy: np.ndarray, fields: Sequence[str]) -> np.ndarray:
-    return np.column_stack([-accuracy, feasible.model.upper(Z, fields)])

@@ -32,11 +32,7 @@ def progressive(feasible: Feasible, score: Score, plan: Progressive, seed: int, 
     value, so that every level's architectures are whole networks (the rest of a cell is `none`, depth is shortest). None of
     those evaluated is over a limit; `fill` is not asked of them, as small ones come first.
     """
-
-    def within(Z: Codes) -> np.ndarray:
-        return np.all(feasible.model.upper(Z, feasible.target.fields) <= feasible.limits, axis=1)
-
-    beam = Beam(feasible.model.space, plan, seed, within)
+    beam = Beam(feasible.model.space, plan, seed, feasible.keeps)
     codes, accuracy = np.zeros((0, len(beam.space.genes)), np.int64), np.zeros(0)
     total = plan.first + plan.beam * (len(beam.levels) - 1)
     while not beam.done:

@@ -57,7 +57,9 @@ def _rows(feasible: Feasible) -> tuple[list[np.ndarray], list[float], np.ndarray
     """Limits as exact search takes them: sums over rows, without base and margin; memory as rows that are not allowed."""
     model, costs, limits = feasible.model, [], []
     allowed = np.ones(len(model.space.members), bool)
-    for field, limit in zip(feasible.target.fields, feasible.limits):
+    if "latency_ms" in model.tables:  # also where the budget names something else
+        allowed &= np.isfinite(model.by_row("latency_ms"))
+    for field, limit in zip(np.array(feasible.target.fields)[feasible.hard], feasible.limits[feasible.hard]):
         if field == "memory_bytes":  # on a chain the largest of its rows
             allowed &= row_memory(model) <= limit
         else:

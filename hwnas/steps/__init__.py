@@ -11,6 +11,7 @@ from .retrain import retrain_winner
 from .run_folder import RunFolder
 from .search import Winner, search_target
 from .summary import summarize
+from .tails import time_tails
 from .train import load_supernet, train_supernet
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "search_target",
     "silent",
     "summarize",
+    "time_tails",
     "train_supernet",
 ]

@@ -16,7 +16,7 @@ from ..deploy import MAX_DROP, RULES, calibration_images, file_accuracy, layer_e
 from ..deploy.certificate import FORMAT, proves_nothing
 from ..device import Device, find_device
 from ..lower import lower
-from ..score import InheritedScorer
+from ..score import RunScorer
 from ..supernet import Supernet, resize
 from ..train import split_accuracy
 from .progress import Show, silent
@@ -29,9 +29,7 @@ from .settle import MAX_ROUNDS, own_file, prove, search_again, settle
 LAYER_SAMPLES = 16  # batches of training images on which the layers of an int8 file are compared
 
 
-def deliver(
-    run: RunFolder, net: Supernet, model: CostModel, winner: Winner, scorer: InheritedScorer, show: Show = silent
-) -> dict[str, Any]:
+def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, scorer: RunScorer, show: Show = silent) -> dict[str, Any]:
     """Settles on an architecture, trains it further if asked for, writes its files, and returns what certificate.json says.
 
     Every round stands in the certificate; should the final file fail where its architecture had passed, the search goes on
@@ -41,7 +39,7 @@ def deliver(
     folder, rules = run.of_budget(budget), RULES[experiment.rules]
     device = find_device(budget.device, run.lut)
     trained = [run.supernet.name, experiment.seed, run.retraining.model_dump()]
-    mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, trained)
+    mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, trained, *winner.target.terms)
     if done := read_stamped(folder / "certificate.json", mark):
         return done
 
@@ -100,7 +98,7 @@ def deliver(
     return certificate
 
 
-def _module(run: RunFolder, net: Supernet, winner: Winner, scorer: InheritedScorer, show: Show) -> nn.Module:
+def _module(run: RunFolder, net: Supernet, winner: Winner, scorer: RunScorer, show: Show) -> nn.Module:
     if run.retraining.epochs:
         return retrain_winner(run, net, winner, show)
     return scorer.network(winner.z).eval()

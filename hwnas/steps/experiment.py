@@ -49,7 +49,10 @@ class TrainSettings(_Section):
 class SearchSettings(_Section):
     """The search for each budget; see hwnas.search."""
 
-    method: Literal["evolution", "nsga2", "exact", "surrogate", "progressive", "local", "exhaustive", "random"] = "evolution"
+    method: Literal["evolution", "nsga2", "nsga3", "exact", "surrogate", "progressive", "local", "rl", "exhaustive", "random"] = "evolution"
+    score: Literal["inherited", "train"] = "inherited"  # from the supernet's weights, or each candidate trained alone, without a supernet
+    epochs: int = Field(default=3, ge=1)  # score = "train": of each candidate; the rest of its recipe is [train.recipe]
+    share: float = Field(default=1.0, gt=0, le=1)  # score = "train": of the training images
     population: int = Field(default=50, ge=4)
     generations: int = Field(default=10, ge=1)  # population x generations architectures are evaluated, whatever the method
     parents: int = Field(default=10, ge=2)
@@ -58,6 +61,12 @@ class SearchSettings(_Section):
     valid_images: int = Field(default=5000, ge=1)  # of the search-validation split, to score with
     recalibration_images: int = Field(default=1024, ge=2)  # training images for BatchNorm's statistics
     force: bool = False  # with a table whose trust report is missing or bad, or that was never calibrated
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What a search's result depends on."""
+        left_out = {"force"} | ({"score", "epochs", "share"} if self.score == "inherited" else set())
+        return self.model_dump(exclude=left_out)
 
 
 class RetrainSettings(_Section):

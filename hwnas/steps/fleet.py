@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..cost import CostModel
-from ..score import InheritedScorer
+from ..score import RunScorer
 from ..search import Feasible, Target
 from ..search.cover import cover
 from .run_folder import RunFolder, write_json
@@ -17,7 +17,7 @@ from .search import Winner
 
 
 def fleet(
-    run: RunFolder, resolved: Sequence[tuple[CostModel, Target]], winners: Sequence[Winner], scorer: InheritedScorer, within: float
+    run: RunFolder, resolved: Sequence[tuple[CostModel, Target]], winners: Sequence[Winner], scorer: RunScorer, within: float
 ) -> dict[str, Any]:
     """Writes fleet.json and returns it: the cross table of winners and budgets, and the smallest set of models.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..cost import CostModel
+from ..errors import HwnasError
 from ..health import rank_correlation, verdict
 from ..journal import Journal
 from ..space import Codes, Space
@@ -39,6 +40,8 @@ def health(
     """
     if run.traits.learns and (budgets := run.experiment.parsed_budgets()):
         run = run.for_budget(budgets[0])  # such a run has a supernet for each budget
+    if run.experiment.search.score == "train":
+        raise HwnasError(f"run {str(run.path)!r}: [search] score = 'train' has no supernet, so there is nothing to compare")
     net, space = load_supernet(run), run.space
     Z = _draw(space, networks, quintile, run.experiment.seed)
     settings = {"seed": run.experiment.seed, **run.experiment.retrain.recipe, **(recipe or {}), "epochs": epochs}

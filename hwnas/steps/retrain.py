@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ..errors import HwnasError
 from ..supernet import Supernet
 from ..train import Progress, Recipe, retrain
 from .progress import Show, silent
@@ -15,6 +16,8 @@ def retrain_winner(run: RunFolder, net: Supernet, winner: Winner, show: Show = s
     """The winner as a plain module, trained as `run.retraining` says; resumed, or only loaded when done."""
     settings = run.retraining
     recipe = Recipe.parse({"seed": run.experiment.seed, **settings.recipe, "epochs": settings.epochs})
+    if recipe.distill and run.experiment.search.score == "train":
+        raise HwnasError("[retrain] recipe.distill: [search] score = 'train' has no supernet that could teach: leave it out")
     budget = winner.target.budget
     mark = stamp(run.supernet.name, winner.z.tolist(), settings.model_dump(), run.experiment.seed)
     with show(f"retrain for {budget.device} {budget.name}") as advance:

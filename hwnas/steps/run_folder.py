@@ -76,9 +76,12 @@ class RunFolder:
 
     @property
     def retraining(self) -> RetrainSettings:
-        """The experiment's [retrain]; where a winner cannot keep its supernet's weights and none was asked for, from scratch."""
+        """The experiment's [retrain]; from scratch where there is no supernet, or where a winner cannot keep its weights and none is asked for."""
         asked, train = self.experiment.retrain, self.experiment.train
-        if asked.epochs or self.traits.one_stage:
+        alone = self.experiment.search.score == "train"
+        if asked.epochs:
+            return asked.model_copy(update={"inherit": False}) if alone else asked
+        if self.traits.one_stage and not alone:
             return asked
         recipe = Recipe.parse(train.recipe)
         return RetrainSettings(epochs=recipe.epochs, inherit=False, recipe={**train.recipe, **asked.recipe})

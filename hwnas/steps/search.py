@@ -10,11 +10,13 @@ import numpy as np
 
 from ..budget import Budget
 from ..cost import METRICS, CostModel
+from ..errors import HwnasError
 from ..predict import device_model
-from ..score import InheritedScorer, Scorer
+from ..score import InheritedScorer, RunScorer, Scorer, TrainScorer
 from ..search import METHODS, Evolution, Feasible, Target, random_search
 from ..shipped import table_folder
 from ..supernet import Supernet
+from ..train import Recipe
 from .progress import Show, silent
 from .retime import recorded_drift, require_trust
 from .run_folder import RunFolder, read_stamped, stamp, write_json
@@ -49,16 +51,21 @@ class Winner:
         }
 
 
-def make_scorer(run: RunFolder, net: Supernet) -> InheritedScorer:
-    """Scores with inherited weights; every score is kept in the run, so that a killed search goes on."""
+def make_scorer(run: RunFolder, net: Supernet) -> RunScorer:
+    """What [search] score says; every score is kept in the run, so that a killed search goes on. net: see `load_supernet`."""
     s = run.experiment.search
+    if s.score == "train":
+        recipe = Recipe.parse({"seed": run.experiment.seed, **run.experiment.train.recipe, "epochs": s.epochs})
+        path = scores_path(run)
+        return TrainScorer(net, run.data, recipe, path.with_suffix(""), share=s.share, valid_images=s.valid_images, cache=path)
     return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=scores_path(run))
 
 
 def scores_path(run: RunFolder) -> Path:
     """Where the scores of the run's supernet lie."""
     s = run.experiment.search
-    return run.path / f"scores-{stamp(run.supernet.name, s.recalibration_images, s.valid_images)}.jsonl"
+    trained = [] if s.score == "inherited" else [s.score, s.epochs, s.share]
+    return run.path / f"scores-{stamp(run.supernet.name, s.recalibration_images, s.valid_images, *trained)}.jsonl"
 
 
 def resolve(run: RunFolder, budget: Budget) -> tuple[CostModel, Target]:
@@ -70,7 +77,16 @@ def resolve(run: RunFolder, budget: Budget) -> tuple[CostModel, Target]:
     model = device_model(run.space, table_folder(run.lut, budget.device), force, recorded_drift(run, budget.device))
     if not force:
         require_trust(run, budget.device)
+    model = _at(model, budget)
     return model, Target.of(budget, model, run.experiment.seed)
+
+
+def _at(model: CostModel, budget: Budget) -> CostModel:
+    """The model at the budget's probabilities. Raises HwnasError that names the budget."""
+    try:
+        return model.at(budget.confidences)
+    except HwnasError as error:
+        raise HwnasError(f"budget {budget.device}:{budget.name}: {error}") from None
 
 
 def search_target(run: RunFolder, model: CostModel, target: Target, scorer: Scorer, show: Show = silent) -> Winner:
@@ -82,9 +98,10 @@ def search_target(run: RunFolder, model: CostModel, target: Target, scorer: Scor
         space.hash,
         run.supernet.name,
         target.limits.tolist(),
-        settings.model_dump(exclude={"force"}),
+        settings.decisive,
         seed,
         costs.round(9).tolist(),
+        *target.terms,
     )
     if found := read_stamped(path, mark):
         return to_winner(target, model, space.encode(found["choices"]), found)
@@ -94,23 +111,34 @@ def search_target(run: RunFolder, model: CostModel, target: Target, scorer: Scor
     title = f"search {target.budget.device} {target.budget.name}"
     with show(title) as advance:
         method = METHODS[settings.method]
-        searched = method(feasible, scorer.score, plan, seed, lambda i, n, best: advance(i, 2 * n, f"best {best:.2%}"))
+        score = feasible.objective(scorer.score)
+        searched = method(feasible, score, plan, seed, lambda i, n, best: advance(i, 2 * n, f"best {best:.2%}"))
         n = len(searched.codes)
-        drawn = random_search(feasible, scorer.score, n, seed, lambda i, n, best: advance(n + i, 2 * n, f"best at random {best:.2%}"))
-    best = space.canonical((searched.best if searched.best_accuracy >= drawn.best_accuracy else drawn.best)[None])[0]
+        drawn = random_search(feasible, score, n, seed, lambda i, n, best: advance(n + i, 2 * n, f"best at random {best:.2%}"))
+    both = space.canonical(np.array([searched.best, drawn.best]))
+    best = both[0 if searched.best_accuracy >= drawn.best_accuracy else 1]
+    accuracy, penalty = scorer.score(np.array([best, *both])), feasible.penalty(np.array([best, *both]))
     result = {
         "stamp": mark,
         "choices": space.decode(best),
-        "accuracy": max(searched.best_accuracy, drawn.best_accuracy),
+        "accuracy": float(accuracy[0]),
+        "penalty": float(penalty[0]),
         "method": settings.method,
-        "method_accuracy": searched.best_accuracy,
-        "note": searched.note,
-        "random_accuracy": drawn.best_accuracy,
+        "method_accuracy": float(accuracy[1]),
+        "note": "; ".join(filter(None, [searched.note, _over(target, penalty)])),
+        "random_accuracy": float(accuracy[2]),
         "evaluations": n,
         "history": [float(a) for a in np.maximum.accumulate(searched.accuracy)],
     }
     write_json(path, result)
     return to_winner(target, model, best, result)
+
+
+def _over(target: Target, penalty: np.ndarray) -> str:
+    """What soft limits cost the winner and the best at random; penalty: of the winner, the method's best, the best at random."""
+    if target.hard.all():
+        return ""
+    return f"being over soft limits counts as {penalty[0]:.2%} of accuracy, for the best at random {penalty[2]:.2%}"
 
 
 def to_winner(target: Target, model: CostModel, z: np.ndarray, found: dict[str, Any]) -> Winner:

@@ -18,7 +18,7 @@ from ..device import Device, find_device
 from ..errors import HwnasError
 from ..lower import Calibration, lower
 from ..profiler import load_profiler
-from ..score import InheritedScorer
+from ..score import RunScorer
 from .progress import Show, silent
 from .refine import refine
 from .run_folder import RunFolder
@@ -60,11 +60,12 @@ class Rounds:
 
     def aim(self, proof: Proof) -> float:
         """The factor under which a file measured like this one would just keep its measured limits."""
-        measured = [proof.kept[f]["value"] / proof.kept[f]["budget"] for f in proof.kept if f not in proof.counted]
+        hard = {f: k for f, k in proof.kept.items() if not k.get("soft")}
+        measured = [k["value"] / k["budget"] for f, k in hard.items() if f not in proof.counted]
         return self.tighter * AIM / max(measured) if measured else self.tighter
 
 
-def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: InheritedScorer, show: Show = silent) -> tuple[Winner, Rounds]:
+def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: RunScorer, show: Show = silent) -> tuple[Winner, Rounds]:
     """Times winners with inherited weights (weights do not change the time) until one passes and uses its budget well.
 
     When it fails, the margin grows by the observed error and the search goes on; when it passes with room to spare, the
@@ -85,7 +86,7 @@ def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: InheritedSc
 
 
 def search_again(
-    run: RunFolder, model: CostModel, winner: Winner, proof: Proof, scorer: InheritedScorer, rounds: Rounds, show: Show
+    run: RunFolder, model: CostModel, winner: Winner, proof: Proof, scorer: RunScorer, rounds: Rounds, show: Show
 ) -> Winner | None:
     """The winner under limits moved by what was measured; None when that is no other one, and why stands in the rounds."""
     before, rounds.tighter = rounds.tighter, rounds.aim(proof)

@@ -18,6 +18,8 @@ def train_supernet(run: RunFolder, show: Show = silent) -> list[Result]:
     An algorithm that learns an architecture learns it for one target, so N budgets mean N supernets; without a budget it
     learns one for accuracy alone. Every budget is checked before the first supernet starts.
     """
+    if run.experiment.search.score == "train":
+        return []  # candidates are trained alone
     settings = run.experiment.train
     recipe = Recipe.parse({"seed": run.experiment.seed, **settings.recipe})
     budgets: list[Budget | None] = [*run.experiment.parsed_budgets()] if run.traits.learns else []
@@ -56,8 +58,13 @@ def constraint_of(run: RunFolder, budget: Budget) -> Constraint:
 
 
 def load_supernet(run: RunFolder) -> Supernet:
-    """The trained supernet of a run, in evaluation mode. Raises HwnasError if there is none."""
+    """The trained supernet of a run, in evaluation mode; untrained where [search] score = "train" has no need of one.
+
+    Raises HwnasError if there is none.
+    """
     net = _untrained(run)
+    if run.experiment.search.score == "train":
+        return net.eval()
     load_weights(run.supernet, net, run.space)
     return net.eval()
 

@@ -37,6 +37,12 @@ class Constraint:
     """
 
     def __init__(self, model: CostModel, target: Target, rate: float = RATE):
+        if not target.hard.all():
+            soft = target.metric_names[int(np.flatnonzero(~target.hard)[0])]
+            raise HwnasError(
+                f"budget {target.budget.device}:{target.budget.name}: {soft} is soft (~), which only a search can weigh: give a hard limit, or "
+                "train one supernet with sandwich and search it"
+            )
         self.model, self.target, self.rate = model, target, rate
         self.feasible = Feasible(model, target, fill=0.0)
         self.feasible.sample(1, np.random.default_rng(0))
@@ -54,6 +60,7 @@ class Constraint:
 
     @classmethod
     def of(cls, budget: Budget, model: CostModel, seed: int = 0) -> Constraint:
+        model = model.at(budget.confidences)
         return cls(model, Target.of(budget, model, seed))
 
     # ---- while training -------------------------------------------------------------------------------------------------

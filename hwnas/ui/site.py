@@ -66,13 +66,14 @@ class Site:
         if own is None or own.scores is None or accuracy is None:
             raise HwnasError("too few architectures are scored yet: at least 30 are needed to guess from")
         began = time.perf_counter()
-        target = Target.of(budget, table.model, self.run.experiment.seed)
-        feasible = Feasible.filled(table.model, target, self.run.experiment.search.fill)
+        model = table.model.at(budget.confidences)
+        target = Target.of(budget, model, self.run.experiment.seed)
+        feasible = Feasible.filled(model, target, self.run.experiment.search.fill)
         best = own.scores.codes[np.argsort(-own.scores.accuracy)[: PLAN.population // 2]]
-        found = evolve(feasible, accuracy.score, PLAN, self.run.experiment.seed, seeds=best)
+        found = evolve(feasible, feasible.objective(accuracy.score), PLAN, self.run.experiment.seed, seeds=best)
         z = view.space.canonical(found.best[None])[0]
         took_s = time.perf_counter() - began
-        upper = table.model.upper(z[None], target.fields)[0]
+        upper = model.upper(z[None], target.fields)[0]
         scored = own.scores.by_code.get(tuple(map(int, z)))
         told = {
             "title": f"{budget.device}: {budget_text(budget, target, {})}",
@@ -85,7 +86,7 @@ class Site:
             "took": f"{took_s:.2f}",
             "reachable": [_pair(METRICS[n].text, r.low, r.high) for n, r in zip(target.metric_names, target.ranges)],
             "command": f"hwnas search {self.run.path} --budget '{text}'",
-            "winner": winner_view(table.model, z, budget.device) if "latency_ms" in table.model.metrics else None,
+            "winner": winner_view(model, z, budget.device) if "latency_ms" in model.metrics else None,
         }
         return {"html": _templates().get_template("found.html").render(f=told), "choices": view.space.decode(z), "seconds": took_s}
 

@@ -147,7 +147,7 @@ def test_expected_stays_finite_where_a_block_cannot_run():
 
 
 def test_metrics_cover_the_fields_of_a_model():
-    of_some_devices = {"energy_mj", "instructions"}
+    of_some_devices = {"energy_mj", "instructions", "load_ms", "latency_p90_ms", "latency_p95_ms"}
     assert {m.field for m in METRICS.values()} == set(latency_model(SPACES["chain"]).metrics) | of_some_devices
     assert all(math.isclose(min(m.units.values()), 1.0) or m.measured for m in METRICS.values())
 
