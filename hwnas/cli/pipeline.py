@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from ..architecture import short_name
-from ..cost import METRICS, CostModel
+from ..cost import FIELDS, METRICS, CostModel
 from ..errors import HwnasError
 from ..score import RunScorer
 from ..search import Target
@@ -37,10 +37,10 @@ from .console import JSON, LUT, bar, console, count, show_json, show_table
 
 RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
 BUDGET_HELP = (
-    "DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB. Metrics: latency (the median), latency_p90, latency_p95, load (of the "
-    "file), memory, size, macs, params; energy and instructions where the device tells them. 1ms|2ms gives a winner for each; 30% is a share "
-    "of the reachable range; 2ms@90% has to hold with a probability of 90 %, not 95; 2ms~0.5%per10% is soft: each 10 % over cost 0.5 % of "
-    "accuracy. Repeat for more devices."
+    "DEVICE:metric=value,... such as onnx-cpu:latency=2ms,memory=4MB. Metrics: latency (the median), latency_p90, latency_p95, load (of "
+    "the file), memory, size, macs, params; energy and instructions where the device tells them. 1ms|2ms gives a winner for each; 30% is "
+    "a share of the reachable range; 2ms@90% has to hold with a probability of 90 %, not 95; 2ms~0.5%per10% is soft: each 10 % over cost "
+    "0.5 % of accuracy. Repeat for more devices."
 )
 BUDGET = typer.Option([], "--budget", "-b", help=BUDGET_HELP)
 TRAIN_BUDGET = typer.Option([], "--budget", "-b", help=f"What an architecture is learned for. {BUDGET_HELP}")
@@ -147,9 +147,8 @@ def search(
     rows = []
     for w in winners:
         names = w.target.metric_names
-        limits = ", ".join(
-            f"{n} {METRICS[n].text(v)}" + ("" if hard else " (soft)") for n, v, hard in zip(names, w.target.limits, w.target.hard)
-        )
+        soft = ["" if hard else " (soft)" for hard in w.target.hard]
+        limits = ", ".join(f"{n} {METRICS[n].text(v)}{s}" for n, v, s in zip(names, w.target.limits, soft))
         estimate = " (estimate)" if w.estimate else ""
         upper = ", ".join(METRICS[n].text(w.upper[METRICS[n].field]) for n in names)
         rows.append((w.target.budget.device + estimate, limits, upper, f"{w.accuracy:.2%}", f"{w.random_accuracy:.2%}", w.evaluations))
@@ -294,11 +293,8 @@ def _retime(run: RunFolder, again: bool = False, skip: bool = False) -> None:
     for name, drift in retime_devices(run, bar, again, skip).items():
         _say(f"{name}: {drift}" if name not in str(drift) else str(drift))
     for name, tails in ({} if skip else time_tails(run, bar)).items():
-        said = (
-            tails
-            if isinstance(tails, str)
-            else ", ".join(f"{f.removesuffix('_ms')} {m:.2f} times the median" for f, m in tails.usual.items())
-        )
+        usual = {} if isinstance(tails, str) else tails.usual
+        said = tails if isinstance(tails, str) else ", ".join(f"{FIELDS[f].name} {m:.2f} times the median" for f, m in usual.items())
         _say(f"{name}: {said}" if name not in said else said)
 
 

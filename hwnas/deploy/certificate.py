@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..cost import FIELDS, precision
+from ..cost import precision
 from ..cost.bound import CONFIDENCE
 from ..lower import Program
 from ..lower.program import FLOAT_BYTES
@@ -44,7 +44,8 @@ def judge(target: Target, timing: Timing, counted: Mapping[str, float]) -> tuple
 
 
 def judge_limits(demands: Mapping[str, Demand], timing: Timing, counted: Mapping[str, float]) -> tuple[Verdict, dict[str, Any]]:
-    """(verdict, {field: {budget, value, keeps, confidence, soft}}): PASS when every limit is kept; soft ones are held against nothing.
+    """(verdict, {field: {budget, value, keeps}}): PASS when every limit is kept; soft ones, marked so, are held
+    against nothing.
 
     A quantile of latency (its median, its p95) is kept when its upper confidence limit is within the budget; energy, instructions and load
     time when the process with most of it is. counted: file_bytes, memory_bytes, macs, params of the file itself. A timing that proves
@@ -54,7 +55,7 @@ def judge_limits(demands: Mapping[str, Demand], timing: Timing, counted: Mapping
     for field, demand in demands.items():
         value = counted[field] if field in counted else timing.upper(field, demand.confidence)
         kept[field] = {"budget": demand.budget, "value": float(value), "keeps": bool(value <= demand.budget)}
-        if FIELDS[field].quantile is not None:
+        if demand.confidence != CONFIDENCE:
             kept[field]["confidence"] = demand.confidence
         if demand.soft:
             kept[field]["soft"] = True

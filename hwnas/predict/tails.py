@@ -30,7 +30,7 @@ PLAN = Plan.single_shot(samples=300, total_s=0.15, time_limit_s=60.0)
 
 @dataclass(frozen=True)
 class Tails:
-    """What `lut/<device>/tails.json` holds for a space: quantiles of the single inferences of measured networks, as multiples of their median.
+    """What `lut/<device>/tails.json` holds for a space: quantiles of measured networks' single inferences, by their medians.
 
     A quantile of a network is no sum of its blocks' (they are not slow at one time), and repeats that loop over many inferences hide it; so
     whole networks are timed inference by inference, all of which count, those that another program disturbed, too. A network is taken to

@@ -66,7 +66,7 @@ class TrainScorer:
         return np.array([self._known[name] for name in names])
 
     def network(self, z: np.ndarray) -> nn.Module:
-        """Architecture z (genes,) with fresh weights and BatchNorm statistics of some images: to be timed; winners are trained afterwards."""
+        """Architecture z (genes,) with fresh weights and BatchNorm statistics of some images, to be timed: winners are trained later."""
         net = fix(self.net, z)
         recalibrate(net, [resize(to_float(self.data.train.images[:IMAGES]), self.net.space.input_size(z))])
         return net

@@ -76,7 +76,7 @@ class RunFolder:
 
     @property
     def retraining(self) -> RetrainSettings:
-        """The experiment's [retrain]; from scratch where there is no supernet, or where a winner cannot keep its weights and none is asked for."""
+        """The experiment's [retrain]; from scratch where there is no supernet, or where none was asked for and a winner needs it."""
         asked, train = self.experiment.retrain, self.experiment.train
         alone = self.experiment.search.score == "train"
         if asked.epochs:

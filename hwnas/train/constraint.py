@@ -40,8 +40,8 @@ class Constraint:
         if not target.hard.all():
             soft = target.metric_names[int(np.flatnonzero(~target.hard)[0])]
             raise HwnasError(
-                f"budget {target.budget.device}:{target.budget.name}: {soft} is soft (~), which only a search can weigh: give a hard limit, or "
-                "train one supernet with sandwich and search it"
+                f"budget {target.budget.device}:{target.budget.name}: {soft} is soft (~), which only a search can weigh: give a hard "
+                "limit, or train one supernet with sandwich and search it"
             )
         self.model, self.target, self.rate = model, target, rate
         self.feasible = Feasible(model, target, fill=0.0)
