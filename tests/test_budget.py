@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.budget import Budget, Limit
+from hwnas.budget import Budget, Limit, Price
 from hwnas.cost import METRICS
 from hwnas.errors import HwnasError
 
@@ -22,11 +22,26 @@ from hwnas.errors import HwnasError
         ("params=88000", Limit("params", 88000.0)),
         ("latency=30%", Limit("latency", 0.3, relative=True)),
         ("latency=0%", Limit("latency", 0.0, relative=True)),
+        ("latency_p95=2ms", Limit("latency_p95", 2.0)),
+        ("load=30ms", Limit("load", 30.0)),
+        ("latency=2ms@90%", Limit("latency", 2.0, confidence=0.9)),
+        ("energy=3mJ @ 99.5%", Limit("energy", 3.0, confidence=0.995)),
+        ("latency=2ms~0.5%per10%", Limit("latency", 2.0, price=Price(0.005, 0.1))),
+        ("size=30%~1% per 5%", Limit("size", 0.3, relative=True, price=Price(0.01, 0.05))),
+        ("latency=40%@80%~2%per100%", Limit("latency", 0.4, relative=True, confidence=0.8, price=Price(0.02, 1.0))),
     ],
 )
 def test_one_limit(text, limit):
     (budget,) = Budget.parse(f"onnx-cpu:{text}")
     assert budget.device == "onnx-cpu" and budget.limits == (limit,) and " " not in budget.name
+
+
+def test_text_says_what_is_unusual():
+    (budget,) = Budget.parse("d:latency=2ms@90%~0.5%per10%,latency_p95=50%,size=1MB~1%per10%")
+    assert budget.text == "latency <= 2 ms @90% ~0.5%per10%, latency_p95 <= 50%, size <= 1 MB ~1%per10%"
+    assert budget.confidences == {"latency_ms": 0.9, "latency_p95_ms": 0.95} and "/" not in budget.name
+    (again,) = Budget.parse("d:" + budget.text.replace(" <= ", "=").replace(", ", ","))
+    assert again.limits == budget.limits
 
 
 def test_several_limits_and_a_list():
@@ -58,6 +73,16 @@ def test_several_limits_and_a_list():
         ("onnx-cpu:latency=1ms|", "is not a value"),
         ("onnx-cpu:latency=2ms,latency=3ms", "latency is given twice"),
         ("onnx-cpu:latency=2ms,", "unknown metric"),
+        ("onnx-cpu:latency=2ms@", "no probability from 50% to 99.9%"),
+        ("onnx-cpu:latency=2ms@90", "no probability"),
+        ("onnx-cpu:latency=2ms@100%", "no probability"),
+        ("onnx-cpu:latency=2ms@1.2.3%", "no probability"),
+        ("onnx-cpu:size=2MB@90%", "counted, not measured"),
+        ("onnx-cpu:latency=2ms~", "is no price"),
+        ("onnx-cpu:latency=2ms~0.5%", "0.5 % of accuracy for each 10 % over"),
+        ("onnx-cpu:latency=2ms~0%per10%", "is no price"),
+        ("onnx-cpu:latency=2ms~1.1.1%per10%", "is no price"),
+        ("onnx-cpu:latency=2ms~1%per10%@90%", "2ms@90%~0.5%per10%"),
     ],
 )
 def test_a_budget_that_is_none(text, reason):

@@ -43,6 +43,8 @@ class Target:
                     f"Budgets there can name {told}"
                 )
             span = reachable(model, metric.field, seed)
+            if not np.isfinite(span.low):
+                raise nothing_runs(budget.device, model)
             value = span.at(limit.value) if limit.relative else limit.value
             if value < span.low and limit.price is None:
                 raise HwnasError(
@@ -189,6 +191,8 @@ class Feasible:
                 return 1e6 * others + upper[:, i] / self.limits[i]
 
             Z, left = descend(space, value, starts)
+            if not np.isfinite(left).any():
+                return nothing_runs(target.budget.device, self.model)
             if left.min() >= 1e3:
                 continue  # the others contradict each other without it
             metric = METRICS[target.metric_names[i]]
@@ -199,3 +203,12 @@ class Feasible:
         if not ways:
             return HwnasError(f"{where}, nor all but one of them: loosen more than one")
         return HwnasError(f"{where}; {least[1]} binds most. With the other limits as they are, what can be kept is {' or '.join(ways)}")
+
+
+def nothing_runs(device: str, model: CostModel) -> HwnasError:
+    """Where every architecture has a block that the device cannot run."""
+    failed = sum(not np.isfinite(t) for t in model.tables.get("latency_ms", ()))
+    return HwnasError(
+        f"device {device!r}: no architecture of space {model.space.name!r} was found that runs there: {failed} of {len(model.space.blocks)} "
+        f"blocks failed: `hwnas lut show {device}` says why"
+    )

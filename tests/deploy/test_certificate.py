@@ -1,5 +1,6 @@
 """hwnas/deploy/timing.py, certificate.py: bounds on measured latency, and the verdict."""
 
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -9,8 +10,9 @@ from tiny_spaces import chain_space
 from hwnas.budget import Budget
 from hwnas.cost import CostModel
 from hwnas.deploy import RULES, Timing, judge
-from hwnas.deploy.certificate import share_used
-from hwnas.sample import Sample
+from hwnas.deploy.certificate import share_used, word
+from hwnas.errors import HwnasError
+from hwnas.sample import Sample, Summary
 from hwnas.search import Target
 
 SPACE = chain_space()
@@ -97,6 +99,44 @@ def test_counted_limits():
         assert found == "FAIL" and not facts[field]["keeps"] and facts["latency_ms"]["keeps"]
         assert verdict(text, fast, broken, preempted=1000)[0] == "FAIL"  # no timing mends that
         assert verdict(text, fast, kept, preempted=1000)[0] == "INCONCLUSIVE"
+
+
+def test_each_quantile_is_held_against_its_own_limit():
+    times = np.r_[np.full(1100, 1.0), np.full(100, 3.0)]  # p90 is 1 ms, p95 is 3 ms
+    tails = CostModel(SPACE, {"latency_ms": np.full(len(SPACE.blocks), 0.1)}, tails={"latency_p90_ms": 1.1, "latency_p95_ms": 1.2})
+
+    def judged(text):
+        return judge(Target.of(Budget.parse(f"toy:{text}")[0], tails), timing(times), COUNTED)
+
+    assert judged("latency=2ms,latency_p90=2ms")[0] == "PASS" and judged("latency=2ms,latency_p95=2ms")[0] == "FAIL"
+    assert judged("latency_p95=3ms")[1]["latency_p95_ms"] == {"budget": 3.0, "value": 3.0, "keeps": True}
+    averages = tuple(Sample((10**6,) * 3, summaries=(Summary(50, 0.9, 1.2, 0.1),) * 3) for _ in range(3))
+    with pytest.raises(HwnasError, match="averages of many inferences"):
+        Timing(averages, {}, {}).upper("latency_p95_ms")
+
+
+def test_a_lower_probability_asks_less():
+    times = np.r_[np.full(505, 1.9), np.full(495, 2.1)]
+    sure, unsure = (judge(Target.of(Budget.parse(f"toy:latency=2ms@{p}%")[0], MODEL), timing(times), COUNTED) for p in (99, 55))
+    assert sure[0] == "FAIL" and sure[1]["latency_ms"]["confidence"] == 0.99 and unsure[0] == "PASS"
+
+
+def test_loading_is_that_of_the_slowest_process():
+    t = timing(np.full(30, 1.0))
+    loaded = Timing(tuple(replace(s, load_s=x) for s, x in zip(t.samples, (0.01, 0.03, 0.02))), {}, {})
+    assert loaded.upper("load_ms") == pytest.approx(30)
+    with pytest.raises(HwnasError, match="did not tell load_ms"):
+        t.upper("load_ms")
+
+
+def test_a_soft_limit_fails_nothing():
+    slow = np.full(1200, 2.2)
+    found, kept = verdict("latency=2ms~0.5%per10%", slow)
+    assert found == "PASS" and kept["latency_ms"] == {"budget": 2.0, "value": 2.2, "keeps": False, "soft": True}
+    assert word(kept["latency_ms"]) == "over (soft)" and share_used(kept) == 1.0
+    found, kept = verdict("latency=2ms~0.5%per10%,params=5k", slow)
+    assert found == "PASS" and share_used(kept) == pytest.approx(0.8)
+    assert verdict("latency=2ms~0.5%per10%,params=5k", slow, {**COUNTED, "params": 5001})[0] == "FAIL"
 
 
 def test_share_used_is_that_of_the_fullest_limit():
