@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from ..cost import Bound
 from ..cost.facts import facts
@@ -79,7 +79,7 @@ def loading(space: Space, table: Table) -> dict[str, Additive]:
     X = np.column_stack([np.ones(len(sums)), sums / unit]) / usual[:, None]
 
     def fit(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(nnls(X[rows], np.ones(len(rows)))[0])
+        return np.asarray(scipy.optimize.nnls(X[rows], np.ones(len(rows)))[0])
 
     every = np.arange(len(X))
     without = np.array([X[i] @ fit(np.delete(every, i)) for i in every]) * usual

@@ -209,6 +209,6 @@ def nothing_runs(device: str, model: CostModel) -> HwnasError:
     """Where every architecture has a block that the device cannot run."""
     failed = sum(not np.isfinite(t) for t in model.tables.get("latency_ms", ()))
     return HwnasError(
-        f"device {device!r}: no architecture of space {model.space.name!r} was found that runs there: {failed} of {len(model.space.blocks)} "
-        f"blocks failed: `hwnas lut show {device}` says why"
+        f"device {device!r}: no architecture of space {model.space.name!r} was found that runs there: {failed} of "
+        f"{len(model.space.blocks)} blocks failed: `hwnas lut show {device}` says why"
     )

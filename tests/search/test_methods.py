@@ -150,7 +150,10 @@ def test_nsga2_finds_the_known_front() -> None:
 # ---- surrogate ----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_surrogate_learns_the_score_and_knows_where_it_does_not() -> None:
+@pytest.mark.parametrize("large", [1000, 0])
+def test_the_surrogate_learns_the_score_and_knows_where_it_does_not(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Gaussian process, and the ensemble that takes its place where there are more scores than `large`."""
+    monkeypatch.setattr("hwnas.search.surrogate.LARGE", large)
     rng = np.random.default_rng(0)
     Z = ALL[rng.permutation(len(ALL))]
     model = Surrogate(SPACE).fit(Z[:150], score(Z[:150]))
