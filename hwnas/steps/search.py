@@ -11,10 +11,11 @@ import numpy as np
 from ..budget import Budget
 from ..cost import METRICS, CostModel
 from ..predict import device_model
-from ..score import InheritedScorer, Scorer
+from ..score import InheritedScorer, Scorer, scoring_work
 from ..search import METHODS, Evolution, Feasible, Target, random_search
 from ..shipped import table_folder
 from ..supernet import Supernet
+from ..tasks import Workers
 from .progress import Show, silent
 from .retime import recorded_drift, require_trust
 from .run_folder import RunFolder, read_stamped, stamp, write_json
@@ -49,10 +50,14 @@ class Winner:
         }
 
 
-def make_scorer(run: RunFolder, net: Supernet) -> InheritedScorer:
-    """Scores with inherited weights; every score is kept in the run, so that a killed search goes on."""
-    s = run.experiment.search
-    return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=scores_path(run))
+def make_scorer(run: RunFolder, net: Supernet, workers: Workers | None = None) -> InheritedScorer:
+    """Scores with inherited weights; every score is kept in the run, so that a killed search goes on. workers: they do it."""
+    e, s = run.experiment, run.experiment.search
+    images = {"recalibration_images": s.recalibration_images, "valid_images": s.valid_images}
+    scorer = InheritedScorer(net, run.data, **images, cache=scores_path(run))
+    if workers:
+        scorer.pool = workers.pool(scoring_work(scorer, e.space, e.data, e.seed, workers.folder))
+    return scorer
 
 
 def scores_path(run: RunFolder) -> Path:
