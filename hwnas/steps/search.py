@@ -53,8 +53,8 @@ class Winner:
 def make_scorer(run: RunFolder, net: Supernet, workers: Workers | None = None) -> InheritedScorer:
     """Scores with inherited weights; every score is kept in the run, so that a killed search goes on. workers: they do it."""
     e, s = run.experiment, run.experiment.search
-    images = {"recalibration_images": s.recalibration_images, "valid_images": s.valid_images}
-    scorer = InheritedScorer(net, run.data, **images, cache=scores_path(run))
+    images, path = s.recalibration_images, scores_path(run)
+    scorer = InheritedScorer(net, run.data, recalibration_images=images, valid_images=s.valid_images, cache=path)
     if workers:
         scorer.pool = workers.pool(scoring_work(scorer, e.space, e.data, e.seed, workers.folder))
     return scorer
