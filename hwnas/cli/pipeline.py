@@ -202,7 +202,7 @@ def run(
     space = opened.space
     _say(f"{space.spec}: {count(space.architectures)} architectures of {len(space.blocks)} distinct blocks; {opened.data.name}")
     opened.save()
-    for name, (quietness, calibration) in profile_devices(opened, bar).items():
+    for name, (quietness, calibration) in profile_devices(opened, bar, workers, ray).items():
         _say(f"{name}: {quietness}; left-out networks: mean error {calibration.held_out.mape:.1%}, bound + {calibration.margin:.1%}")
     _announce(opened)
     train_supernet(opened, bar)

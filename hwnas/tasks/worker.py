@@ -3,19 +3,25 @@
     {"make": "module:function", "setup": {...}, "files": {name: path}}  ->  {"ready": pid}
     {"job": ...}  ->  any number of {"told": ...}, then {"result": ...}
 
-What goes wrong is {"error": reason}; the worker lives on. It opens no port.
+What goes wrong is {"error": reason}; the worker lives on. It opens no port. When its input ends in the middle of a job, nobody waits
+for the result any more: it ends, too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from ..errors import HwnasError
 from .pool import Do, Work
+
+GRACE_S = 1.0
 
 
 def main() -> None:
@@ -28,7 +34,9 @@ def main() -> None:
         answers.flush()
 
     do: Do | None = None
-    for line in sys.stdin:
+    lines: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    while (line := lines.get()) is not None:
         request = json.loads(line)
         try:
             if do is None:
@@ -40,6 +48,14 @@ def main() -> None:
             answer({"error": str(error)})
         except Exception as error:
             answer({"error": f"{type(error).__name__}: {error}"})
+
+
+def _read(lines: queue.Queue[str | None]) -> None:
+    for line in sys.stdin:
+        lines.put(line)
+    lines.put(None)
+    time.sleep(GRACE_S)
+    os._exit(1)
 
 
 if __name__ == "__main__":
