@@ -77,7 +77,7 @@ def one(name: str, seed: int, epochs: int, truth: Truth, score: int) -> dict[str
         spent = process_time() - start
     else:
         some = Z if score >= len(Z) else Z[np.random.default_rng(seed).permutation(len(Z))[:score]]
-        scores = InheritedScorer(net.eval(), data, recalibration_images=FEW, batch=500, threads=1).score(some)
+        scores = InheritedScorer(net.eval(), data, recalibration_images=FEW, batch=500).score(some)
         z, tau = some[scores.argmax()], kendalltau(scores, truth.of(some)).statistic
         spent = process_time() - start
     return {"regret": float(truth.accuracy.max() - truth.of(z[None])[0]), "tau": float(tau), "cpu_s": spent, "images": images[0]}

@@ -11,17 +11,26 @@ from ..errors import HwnasError
 from ..steps import RunFolder
 from ..steps.fleet import fleet
 from ..steps.search import search_target
-from .console import JSON, LUT, bar, show_json, show_table
+from ..tasks import Workers
+from .console import JSON, LUT, RAY, WORKERS, bar, console, show_json, show_table
 from .pipeline import RUN, resolved_budgets, shared_scorer
 
 WITHIN = typer.Option("0.5%", "--within", help="How far each device may fall behind its own winner, in points of accuracy.")
 
 
-def fleet_command(run: Path = RUN, within: str = WITHIN, lut: Path = LUT, json: bool = JSON) -> None:
-    """The fewest models that serve every budget of a run, and what each winner would cost on every device.
+def fleet_command(
+    run: Path = RUN,
+    within: str = WITHIN,
+    no_measure: bool = typer.Option(False, "--no-measure", help="Time nothing: predictions, and what was measured before."),
+    workers: int = WORKERS,
+    ray: str = RAY,
+    lut: Path = LUT,
+    json: bool = JSON,
+) -> None:
+    """The fewest models that serve every budget of a run, and every winner timed on every device.
 
-    `2 models serve 7 budgets, -0.3% at most`: candidates are all architectures that the run has scored. Searches what was not
-    searched yet; measures nothing, so latencies are predictions unless a certificate has a measured one.
+    `2 models serve 7 budgets, -0.3% at most`: candidates are all architectures that the run has scored; a model counts for a device
+    only if its file, timed there, keeps the budget. Searches what was not searched yet; killed, it goes on where it was.
     """
     try:
         points = float(within.removesuffix("%")) / 100
@@ -31,18 +40,22 @@ def fleet_command(run: Path = RUN, within: str = WITHIN, lut: Path = LUT, json: 
         raise HwnasError(f"--within {within!r}: write points of accuracy such as 0.5%")
     opened = RunFolder.open(run, lut)
     resolved = resolved_budgets(opened)
-    scorer = shared_scorer(opened)
-    winners = [search_target(opened, model, target, scorer, show=bar) for model, target in resolved]
-    found = fleet(opened, resolved, winners, scorer, points)
+    with Workers(workers, ray) as hands:
+        scorer = shared_scorer(opened, hands)
+        winners = [search_target(opened, model, target, scorer, show=bar) for model, target in resolved]
+        found = fleet(opened, resolved, winners, scorer, points, not no_measure, bar)
     if json:
         show_json(found)
         return
     ms, names = METRICS["latency"].text, [f"{b['device']} {b['budget']}" for b in found["budgets"]]
     cross = []
     for name, row in zip(names, found["cross"]):
-        cells = [f"{ms(c['predicted_ms'])} {'keeps' if c['keeps'] else 'breaks'}" for c in row["on"]]
-        cross.append((name, *cells, ms(row["measured_ms"]) if row["measured_ms"] else ""))
-    show_table("winners on every device, predicted", ["winner of", *(f">{n}" for n in names), ">measured on its own"], cross)
+        figures = [f"~{ms(c['predicted_ms'])}" if c["measured_ms"] is None else ms(c["measured_ms"]) for c in row["on"]]
+        cross.append((name, *(f"{text} {'keeps' if c['keeps'] else 'breaks'}" for text, c in zip(figures, row["on"]))))
+    note = "~ predicted, not measured" if any(c["measured_ms"] is None for row in found["cross"] for c in row["on"]) else "all measured"
+    show_table("winners on every device", ["winner of", *(f">{n}" for n in names)], cross, note=note)
+    for device, reason in found["away"].items():
+        console.print(f"{device}: not measured: {reason}", highlight=False, soft_wrap=True)
     served = []
     for k, model in enumerate(found["models"], 1):
         loss = max(found["loss"][b] for b in model["serves"])

@@ -32,8 +32,9 @@ from ..steps import (
 )
 from ..steps.pareto import parse_objectives, search_front
 from ..steps.search import Winner, make_scorer, resolve
+from ..tasks import Workers
 from ..train import Recipe
-from .console import JSON, LUT, bar, console, count, show_json, show_table
+from .console import JSON, LUT, RAY, WORKERS, bar, console, count, show_json, show_table
 
 RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
 BUDGET_HELP = (
@@ -120,6 +121,8 @@ def search(
     no_retime: bool = typer.Option(
         False, "--no-retime", help="Do not time five networks of each table again to see how fast the device is today."
     ),
+    workers: int = WORKERS,
+    ray: str = RAY,
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
@@ -137,10 +140,11 @@ def search(
     opened = RunFolder(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
     objectives = parse_objectives(pareto) if pareto else []
     _retime(opened, again=True, skip=no_retime)
-    if objectives:
-        _fronts(opened, objectives, json)
-        return
-    winners = _search(opened)
+    with Workers(workers, ray) as hands:
+        if objectives:
+            _fronts(opened, objectives, json, hands)
+            return
+        winners = _search(opened, hands)
     if json:
         show_json([{"device": w.target.budget.device, "choices": opened.space.decode(w.z), **w.to_dict()} for w in winners])
         return
@@ -164,13 +168,17 @@ def retrain(
     epochs: int = typer.Option(5, "--epochs"),
     scratch: bool = typer.Option(False, "--scratch", help="Start from fresh weights instead of the supernet's."),
     set: list[str] = SET,
+    workers: int = WORKERS,
+    ray: str = RAY,
     lut: Path = LUT,
 ) -> None:
     """Trains every winner alone; `hwnas export` then takes those weights."""
     opened = RunFolder.open(run, lut)
     fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": settings_of(set)}}
     opened = RunFolder(run, Experiment.parse(fields, "hwnas retrain"), lut)
-    for winner in _search(opened):
+    with Workers(workers, ray) as hands:
+        winners = _search(opened, hands)
+    for winner in winners:
         own = opened.for_budget(winner.target.budget)
         retrain_winner(own, load_supernet(own), winner, bar)
     _say(f"Next: hwnas export {run}")
@@ -179,6 +187,8 @@ def retrain(
 def export(
     run: Path = RUN,
     rules: str = typer.Option("", "--rules", help="default (3 s a file) or mlperf (60 s a file); empty keeps the run's setting."),
+    workers: int = WORKERS,
+    ray: str = RAY,
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
@@ -186,13 +196,15 @@ def export(
     opened = RunFolder.open(run, lut)
     if rules:
         opened = RunFolder(run, Experiment.parse(opened.experiment.model_dump() | {"rules": rules}, "hwnas export"), lut)
-    _finish(opened, json)
+    _finish(opened, json, workers, ray)
 
 
 def run(
     experiment: str = typer.Argument(help="An experiment.toml, or a built-in one: quickstart, fashion-mnist, cifar10."),
     out: Path = OUT_OR_DEFAULT,
     data: str = typer.Option("", "--data", help="In place of the experiment's data: where yours lie, e.g. cifar10:FOLDER."),
+    workers: int = WORKERS,
+    ray: str = RAY,
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
@@ -204,11 +216,11 @@ def run(
     space = opened.space
     _say(f"{space.spec}: {count(space.architectures)} architectures of {len(space.blocks)} distinct blocks; {opened.data.name}")
     opened.save()
-    for name, (quietness, calibration) in profile_devices(opened, bar).items():
+    for name, (quietness, calibration) in profile_devices(opened, bar, workers, ray).items():
         _say(f"{name}: {quietness}; left-out networks: mean error {calibration.held_out.mape:.1%}, bound + {calibration.margin:.1%}")
     _announce(opened)
     train_supernet(opened, bar)
-    _finish(opened, json)
+    _finish(opened, json, workers, ray)
 
 
 def _announce(run: RunFolder) -> None:
@@ -227,8 +239,8 @@ def _announce(run: RunFolder) -> None:
     _say(say + ("" if traits.one_stage else f"; and each winner is retrained, {run.retraining.epochs} epochs"))
 
 
-def _fronts(run: RunFolder, objectives: list[str], json: bool) -> None:
-    resolved, scorer = resolved_budgets(run), shared_scorer(run)
+def _fronts(run: RunFolder, objectives: list[str], json: bool, workers: Workers) -> None:
+    resolved, scorer = resolved_budgets(run), shared_scorer(run, workers)
     shown = []
     for model, target in resolved:
         front = search_front(run, model, target, scorer, objectives, bar)
@@ -245,7 +257,7 @@ def _fronts(run: RunFolder, objectives: list[str], json: bool) -> None:
         show_json(shown)
 
 
-def _search(run: RunFolder) -> list[Winner]:
+def _search(run: RunFolder, workers: Workers) -> list[Winner]:
     """All budgets are resolved, and refused if they cannot be reached, before the first is searched."""
     resolved = resolved_budgets(run)
     if run.traits.learns:
@@ -253,8 +265,8 @@ def _search(run: RunFolder) -> list[Winner]:
             name = run.experiment.train.algorithm
             raise HwnasError(f"[search] score = 'train': {name} learns the architecture itself: take another algorithm, such as sandwich")
         run.save()
-        return [derived_winner(run.for_budget(target.budget), model, target) for model, target in resolved]
-    scorer = make_scorer(run, load_supernet(run))
+        return [derived_winner(run.for_budget(target.budget), model, target, workers) for model, target in resolved]
+    scorer = make_scorer(run, load_supernet(run), workers)
     if run.experiment.search.score == "train":
         s, n = run.experiment.search, len(resolved)
         each = f"{s.population * s.generations:,} candidates, and as many at random" + (f", for each of {n} budgets" if n > 1 else "")
@@ -263,14 +275,14 @@ def _search(run: RunFolder) -> list[Winner]:
     return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
 
 
-def shared_scorer(run: RunFolder) -> RunScorer:
+def shared_scorer(run: RunFolder, workers: Workers | None = None) -> RunScorer:
     """Raises HwnasError for a run that has a supernet for each budget, so that scores of two budgets cannot be compared."""
     if run.traits.learns:
         name = run.experiment.train.algorithm
         raise HwnasError(
             f"run {str(run.path)!r}: {name} learned one architecture for each budget: train one supernet for all: --algorithm sandwich"
         )
-    return make_scorer(run, load_supernet(run))
+    return make_scorer(run, load_supernet(run), workers)
 
 
 def resolved_budgets(run: RunFolder) -> list[tuple[CostModel, Target]]:
@@ -298,14 +310,15 @@ def _retime(run: RunFolder, again: bool = False, skip: bool = False) -> None:
         _say(f"{name}: {said}" if name not in said else said)
 
 
-def _finish(run: RunFolder, json: bool) -> None:
+def _finish(run: RunFolder, json: bool, workers: int, ray: str) -> None:
     """Search (if need be), export, certify, and the table."""
     _retime(run)
-    for winner in _search(run):
-        own = run.for_budget(winner.target.budget)
-        net = load_supernet(own)
-        model, _ = resolve(own, winner.target.budget)
-        deliver(own, net, model, winner, make_scorer(own, net), bar)
+    with Workers(workers, ray) as hands:
+        for winner in _search(run, hands):
+            own = run.for_budget(winner.target.budget)
+            net = load_supernet(own)
+            model, _ = resolve(own, winner.target.budget)
+            deliver(own, net, model, winner, make_scorer(own, net, hands), bar)
     summary = summarize(run)
     if json:
         show_json(summary)

@@ -19,6 +19,7 @@ from ..shipped import table_folder
 from ..space import Codes, Space
 from ..spaces import load_space
 from ..steps import Experiment, RunFolder
+from ..steps.cross import read_cells
 from ..steps.retime import recorded_drift
 from ..steps.search import scores_path
 
@@ -84,6 +85,7 @@ class Findings:
     tables: tuple[Table, ...]
     curves: dict[str, Rows]  # title -> rows of metrics.jsonl
     health: tuple[Mapping[str, Any], ...]  # what `hwnas health` found
+    timed: Mapping[tuple[str, tuple[int, ...]], Mapping[str, Any]]  # (device, code) -> what `hwnas fleet` measured
     missing: tuple[str, ...]
 
     @classmethod
@@ -106,7 +108,9 @@ class Findings:
         if not outcomes:
             missing.append(f"No budget yet: `hwnas search {run.path} --budget DEVICE:latency=2ms`.")
         health = tuple(h for p in sorted(run.path.glob("health-*.json")) if (h := read_json(p)))
-        return cls(run.path, run.experiment, space, outcomes, tuple(tables.values()), curves, health, tuple(missing))
+        return cls(
+            run.path, run.experiment, space, outcomes, tuple(tables.values()), curves, health, read_cells(run, space), tuple(missing)
+        )
 
 
 def budget_text(budget: Budget, target: Target | None, certified: Mapping[str, Any]) -> str:

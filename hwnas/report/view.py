@@ -168,7 +168,10 @@ def _trades(found: list[Trade]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _cross(findings: Findings) -> dict[str, Any] | None:
-    """Every winner on every device: measured where it was certified, else predicted. None for less than two winners or devices."""
+    """Every winner on every device: measured where it was certified or `hwnas fleet` timed it, else predicted.
+
+    None for less than two winners or devices.
+    """
     winners = [o for o in findings.outcomes if o.z is not None]
     tables = [t for t in findings.tables if t.model and "latency_ms" in t.model.metrics]
     if len(winners) < 2 or len(tables) < 2:
@@ -178,7 +181,8 @@ def _cross(findings: Findings) -> dict[str, Any] | None:
         cells = []
         for t in tables:
             assert t.model is not None and o.z is not None
-            certified = _p50(o.certificate) if o.table is t else None
+            timed = findings.timed.get((t.device, tuple(map(int, o.z))))
+            certified = _p50(o.certificate if o.table is t and o.certificate else timed)
             predicted = float(t.model.cost(o.z[None], ["latency_ms"])[0, 0])
             cells.append({"text": ms(certified if certified is not None else predicted), "measured": certified is not None})
         rows.append({"title": o.title, "cells": cells})

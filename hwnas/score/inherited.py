@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..data import Batches, Dataset, hold_out, to_float
 from ..lower import to_onnx
 from ..space import Codes
 from ..supernet import Supernet, fix, resize
+from ..tasks import Pool
 from ..train import recalibrate
 from .cache import ScoreCache
 
@@ -24,6 +26,9 @@ class InheritedScorer:
 
     Recalibration takes training images without augmentation and runs in torch; the rest runs in ONNX Runtime, as the
     file that would be exported: twice as fast as torch and a check of the export on the way. Never touches the test split.
+
+    Everything runs in one thread: for networks this small a second one costs more than it brings, and sums in another order are
+    other scores. More cores score more architectures at once, in a pool, and give the same bits.
     """
 
     def __init__(
@@ -34,11 +39,12 @@ class InheritedScorer:
         recalibration_images: int = 1024,
         valid_images: int | None = None,  # a stratified part of the search-validation split; None = all of it
         batch: int = 250,
-        threads: int = 0,  # of ONNX Runtime; 0 = one for each core
+        pool: Pool | None = None,  # of workers that do `scores_of`; None: scored here
         cache: Path | None = None,  # JSON lines: a search that was killed goes on from there
         report: Callable[[int, int], None] | None = None,  # (done, total) of a call of score
     ):
-        self.net, self.threads, self.report = net, threads, report
+        self.net, self.pool, self.report = net, pool, report
+        self.settings = {"recalibration_images": recalibration_images, "valid_images": valid_images, "batch": batch}
         split = data.valid
         if valid_images is not None and valid_images < len(split):
             split = hold_out(split, 0, valid_images / len(split), valid_images)[1]
@@ -46,13 +52,13 @@ class InheritedScorer:
         self._training = Batches(data.train, min(256, recalibration_images), 0)
         self._rounds = max(1, min(recalibration_images // self._training.size, self._training.per_epoch))
         self._at_size = lru_cache(maxsize=8)(self._resized)
-        of = {
+        self.of = {  # what the scores are of
             "space": net.space.hash,
             "weights": digest(net),
             "data": f"{data.name}: {len(split)} of {len(data.valid)} images",
             "recalibration_images": self._rounds * self._training.size,
         }
-        self.cache = ScoreCache(of, cache)
+        self.cache = ScoreCache(self.of, cache)
         codes = np.array(list(self.cache.scores)).reshape(-1, len(net.space.genes))
         self._known = dict(zip(self._architectures(codes), self.cache.scores.values()))
 
@@ -61,13 +67,26 @@ class InheritedScorer:
         names = self._architectures(Z)
         first = {name: i for i, name in reversed([*enumerate(names)]) if name not in self._known}
         new = sorted(first.items(), key=lambda item: item[1])
-        for done, (name, i) in enumerate(new, 1):
-            code = self.net.space.canonical(Z[[i]])[0]
-            self._known[name] = self._accuracy(code)
-            self.cache.add(tuple(map(int, code)), self._known[name])
+        codes = [self.net.space.canonical(Z[[i]])[0] for _, i in new]
+        for done, ((name, _), code, score) in enumerate(zip(new, codes, self._accuracies(codes)), 1):
+            self._known[name] = score
+            self.cache.add(tuple(map(int, code)), score)
             if self.report is not None:
                 self.report(done, len(new))
         return np.array([self._known[name] for name in names])
+
+    def _accuracies(self, codes: list[np.ndarray]) -> Iterator[float]:
+        """Of each code, in their order, which the cache keeps: where scores are equal, the first counts."""
+        if self.pool is None:
+            yield from map(self.accuracy, codes)
+            return
+        early: dict[int, float] = {}
+        following = 0
+        for number, score in self.pool.run([code.tolist() for code in codes]):
+            early[number] = score
+            while following in early:
+                yield early.pop(following)
+                following += 1
 
     def _architectures(self, Z: Codes) -> list[int]:
         """(n,) equal where the same blocks run at the same places, which canonical codes are not on every space."""
@@ -76,21 +95,28 @@ class InheritedScorer:
     def network(self, z: np.ndarray) -> nn.Module:
         """Architecture z (genes,) as a plain recalibrated module in evaluation mode: what was scored, ready to export."""
         net = fix(self.net, z).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        recalibrate(net, self._at_size(self.net.space.input_size(z))[0])
+        with _one_thread():
+            recalibrate(net, self._at_size(self.net.space.input_size(z))[0])
         return net
 
-    def _accuracy(self, z: np.ndarray) -> float:
+    def accuracy(self, z: np.ndarray) -> float:
+        """Of one canonical code (genes,), scored here and now."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = self.threads, 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch wants the cores between two nets
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
         batches = self._at_size(self.net.space.input_size(z))[1]
         model = to_onnx(self.network(z), batches[0].shape)
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
         predicted = np.concatenate([session.run(None, {name: x})[0].argmax(1) for x in batches])
         return float((predicted[: len(self.labels)] == self.labels).mean())
+
+    def images(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Batches for recalibration, and those to score, at the size that they have."""
+        height, width = self._images.shape[-2:]
+        training, scored = self._resized((height, width))
+        return [x.numpy() for x in training], scored
 
     def _resized(self, size: tuple[int, int]) -> tuple[list[Tensor], list[np.ndarray]]:
         """At one resolution: batches for recalibration, and those to score, the last filled up with black images."""
@@ -101,6 +127,16 @@ class InheritedScorer:
             missing = x.new_zeros(self.batch - len(x), *x.shape[1:])
             scored.append(torch.cat([x, missing]).contiguous().numpy())
         return training, scored
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def digest(net: nn.Module) -> str:

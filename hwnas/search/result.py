@@ -13,6 +13,8 @@ from .feasible import Feasible
 Score = Callable[[Codes], np.ndarray]  # Z (n, genes) -> accuracy (n,)
 Report = Callable[[int, int, float], None]  # evaluations done, to do, best accuracy so far
 
+AT_ONCE = 50  # architectures of a random search: enough for many workers
+
 
 @dataclass(frozen=True)
 class Found:
@@ -36,8 +38,8 @@ def random_search(feasible: Feasible, score: Score, evaluations: int, seed: int,
     """The best of `evaluations` random feasible codes: what every method must beat."""
     Z = feasible.sample(evaluations, np.random.default_rng(seed))
     accuracy = np.zeros(0)
-    for i in range(0, len(Z), 10):
-        accuracy = np.concatenate([accuracy, score(Z[i : i + 10])])
+    for i in range(0, len(Z), AT_ONCE):
+        accuracy = np.concatenate([accuracy, score(Z[i : i + AT_ONCE])])
         if report:
             report(len(accuracy), len(Z), float(accuracy.max()))
     return Found(Z, accuracy)

@@ -9,6 +9,7 @@ import numpy as np
 from ..cost import CostModel
 from ..errors import HwnasError
 from ..search import Feasible, Target
+from ..tasks import Workers
 from .run_folder import RunFolder
 from .search import Winner, make_scorer, to_winner
 from .train import load_supernet
@@ -16,7 +17,7 @@ from .train import load_supernet
 RANDOM = 10  # architectures of the same budget, scored beside it
 
 
-def derived_winner(run: RunFolder, model: CostModel, target: Target) -> Winner:
+def derived_winner(run: RunFolder, model: CostModel, target: Target, workers: Workers | None = None) -> Winner:
     """The architecture in derived.json, checked again against the budget; run is that of the budget (`RunFolder.for_budget`).
 
     Its accuracy is that with the supernet's weights, and beside it stands the best of 10 random architectures of the same budget.
@@ -33,7 +34,7 @@ def derived_winner(run: RunFolder, model: CostModel, target: Target) -> Winner:
     feasible = Feasible(model, target, fill=0.0)
     if not feasible(z[None])[0]:
         raise HwnasError(f"{path}: is over the budget under the present table of {target.budget.device}: {again}")
-    scorer = make_scorer(run, load_supernet(run))
+    scorer = make_scorer(run, load_supernet(run), workers)
     drawn = feasible.sample(RANDOM, np.random.default_rng(run.experiment.seed))
     found = {
         "accuracy": float(scorer.score(z[None])[0]),

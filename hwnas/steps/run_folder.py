@@ -56,8 +56,12 @@ class RunFolder:
     @cached_property
     def space(self) -> Space:
         """The experiment's space, for the channels, size and classes of its data."""
+        return load_space(self.experiment.space, self.space_arguments)
+
+    @property
+    def space_arguments(self) -> dict[str, int]:
         channels, height, _ = self.data.shape
-        return load_space(self.experiment.space, {"channels": channels, "size": height, "classes": len(self.data.classes)})
+        return {"channels": channels, "size": height, "classes": len(self.data.classes)}
 
     @cached_property
     def algorithm(self) -> Algorithm:

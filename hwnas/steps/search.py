@@ -12,10 +12,11 @@ from ..budget import Budget
 from ..cost import METRICS, CostModel
 from ..errors import HwnasError
 from ..predict import device_model
-from ..score import InheritedScorer, RunScorer, Scorer, TrainScorer
+from ..score import InheritedScorer, RunScorer, Scorer, TrainScorer, scoring_work
 from ..search import METHODS, Evolution, Feasible, Target, random_search
 from ..shipped import table_folder
 from ..supernet import Supernet
+from ..tasks import Workers
 from ..train import Recipe
 from .progress import Show, silent
 from .retime import recorded_drift, require_trust
@@ -51,14 +52,20 @@ class Winner:
         }
 
 
-def make_scorer(run: RunFolder, net: Supernet) -> RunScorer:
-    """What [search] score says; every score is kept in the run, so that a killed search goes on. net: see `load_supernet`."""
-    s = run.experiment.search
+def make_scorer(run: RunFolder, net: Supernet, workers: Workers | None = None) -> RunScorer:
+    """What [search] score says; every score is kept in the run, so that a killed search goes on. net: see `load_supernet`.
+
+    workers: they score with inherited weights.
+    """
+    e, s, path = run.experiment, run.experiment.search, scores_path(run)
     if s.score == "train":
-        recipe = Recipe.parse({"seed": run.experiment.seed, **run.experiment.train.recipe, "epochs": s.epochs})
-        path = scores_path(run)
+        recipe = Recipe.parse({"seed": e.seed, **e.train.recipe, "epochs": s.epochs})
         return TrainScorer(net, run.data, recipe, path.with_suffix(""), share=s.share, valid_images=s.valid_images, cache=path)
-    return InheritedScorer(net, run.data, recalibration_images=s.recalibration_images, valid_images=s.valid_images, cache=scores_path(run))
+    images = s.recalibration_images
+    scorer = InheritedScorer(net, run.data, recalibration_images=images, valid_images=s.valid_images, cache=path)
+    if workers:
+        scorer.pool = workers.pool(scoring_work(scorer, e.space, e.data, e.seed, workers.folder))
+    return scorer
 
 
 def scores_path(run: RunFolder) -> Path:

@@ -11,6 +11,7 @@ from hwnas.cost import METRICS, CostModel
 from hwnas.errors import HwnasError
 from hwnas.search import Evolution, Feasible, Target, evolve, random_search, reachable
 from hwnas.search.descent import descend
+from hwnas.search.result import AT_ONCE
 
 SPACE = chain_space(widths=((6, 8),), strides=(2,), depth=2, kernels=(3, 5), expands=(1, 2, 3), squeezes=(0, 4), acts=("relu",))
 ALL = all_codes(SPACE)
@@ -231,5 +232,5 @@ def test_reports_count_up_to_what_was_planned():
     assert [done for done, _, _ in seen] == [10, 20, 30, 40] and {total for _, total, _ in seen} == {40}
     assert [best for *_, best in seen] == sorted(best for *_, best in seen)
     seen.clear()
-    random_search(feasible, Worth(SPACE), 25, 0, lambda *progress: seen.append(progress))
-    assert [(done, total) for done, total, _ in seen] == [(10, 25), (20, 25), (25, 25)]
+    random_search(feasible, Worth(SPACE), 2 * AT_ONCE + 5, 0, lambda *progress: seen.append(progress))
+    assert [done for done, _, _ in seen] == [AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 5] and {total for _, total, _ in seen} == {2 * AT_ONCE + 5}
