@@ -177,8 +177,7 @@ def export(
 ) -> None:
     """Writes ONNX and TFLite files for each winner and certifies them on their devices.
 
-    Every file's accuracy is measured on the test split, in the runtime that it is made for. Example:
-    `hwnas export runs/x --also fp16,int8,int8-io`
+    Every file's accuracy is measured on the test split, in the runtime that it is made for.
     """
     opened = RunFolder.open(run, lut)
     changed: dict[str, Any] = {"rules": rules} if rules else {}
