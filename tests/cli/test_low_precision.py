@@ -20,7 +20,8 @@ def run(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(workplace / "runs/tiny/supernet", folder / "runs/both/supernet")
     fields = load_experiment(workplace / "tiny.toml").model_dump()
     budgets = ["tflite-cpu:latency=80%", "tflite-cpu-int8:latency=80%,size=100kB,memory=90%"]
-    type(load_experiment(workplace / "tiny.toml")).parse(fields | {"budgets": budgets, "also": ["fp16", "int8-io"]}, "test").save(folder / "both.toml")
+    changed = fields | {"budgets": budgets, "also": ["fp16", "int8-io"]}
+    type(load_experiment(workplace / "tiny.toml")).parse(changed, "test").save(folder / "both.toml")
     done = hwnas("run", "both.toml", "--json", cwd=folder)
     assert done.returncode in (0, 1), done.stderr
     return folder
