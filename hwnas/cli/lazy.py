@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import did_you_mean
+from .examples import epilog
 
 
 @dataclass(frozen=True)
@@ -57,5 +58,7 @@ def _loaded(name: str, found: Any) -> Any:
         function, found = found, typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
         found.command(name)(function)
     command = typer.main.get_command(found)
-    command.name = name
+    command.name, command.epilog = name, epilog(name)
+    for sub, below in getattr(command, "commands", {}).items():
+        below.epilog = epilog(f"{name} {sub}")
     return command

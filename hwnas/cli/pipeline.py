@@ -47,6 +47,12 @@ BUDGET = typer.Option([], "--budget", "-b", help=BUDGET_HELP)
 TRAIN_BUDGET = typer.Option([], "--budget", "-b", help=f"What an architecture is learned for. {BUDGET_HELP}")
 OUT = typer.Option(..., "--out", help="Folder of the run, e.g. runs/x.")
 OUT_OR_DEFAULT = typer.Option(None, "--out", help="Folder of the run; default runs/NAME.", show_default=False)
+ALSO = typer.Option(
+    "",
+    "--also",
+    help="fp32,fp16,int8,int8-io: the same networks in these number formats, too, as ONNX and TFLite (int8-io: int8 inputs and outputs, "
+    "TFLite alone). none: no others; empty keeps the run's setting.",
+)
 SET = typer.Option([], "--set", help="A field of the training recipe: lr=0.1, batch=128, ...")
 
 
@@ -73,7 +79,7 @@ def train(
     fields: dict[str, Any] = {"data": data, "space": space, "seed": seed, "train": train}
     if (out / "experiment.toml").exists():
         before = load_experiment(out / "experiment.toml")
-        fields |= before.model_dump(include={"budgets", "rules", "profile", "search", "retrain"})
+        fields |= before.model_dump(include={"budgets", "rules", "also", "profile", "search", "retrain"})
     if budget:
         fields["budgets"] = [b if ":" in b or not device else f"{device}:{b}" for b in budget]
     elif device:
@@ -187,15 +193,22 @@ def retrain(
 def export(
     run: Path = RUN,
     rules: str = typer.Option("", "--rules", help="default (3 s a file) or mlperf (60 s a file); empty keeps the run's setting."),
+    also: str = ALSO,
     workers: int = WORKERS,
     ray: str = RAY,
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
-    """Writes ONNX and TFLite files for each winner and certifies them on their devices."""
+    """Writes ONNX and TFLite files for each winner and certifies them on their devices.
+
+    Every file's accuracy is measured on the test split, in the runtime that it is made for.
+    """
     opened = RunFolder.open(run, lut)
-    if rules:
-        opened = RunFolder(run, Experiment.parse(opened.experiment.model_dump() | {"rules": rules}, "hwnas export"), lut)
+    changed: dict[str, Any] = {"rules": rules} if rules else {}
+    if also:
+        changed["also"] = [] if also == "none" else [kind.strip() for kind in also.split(",")]
+    if changed:
+        opened = RunFolder(run, Experiment.parse(opened.experiment.model_dump() | changed, "hwnas export"), lut)
     _finish(opened, json, workers, ray)
 
 
@@ -327,13 +340,16 @@ def _finish(run: RunFolder, json: bool, workers: int, ray: str) -> None:
         source = f"latencies of {estimated} are estimates from a datasheet" if estimated else "every number was measured here"
         note = f"{source}; files in {run.path}/devices, all figures in {run.path}/summary.json"
         show_table(f"{run.path}: {summary['data']}", *_columns(summary["rows"]), note=note)
+        if run.experiment.also:
+            show_table("every file, in its own runtime here", *_file_columns(summary["rows"]))
         for row in summary["rows"]:
             if row.get("reason"):
                 _say(f"{row['device']}: {row['verdict']}: {row['reason']}")
-            if row.get("noisiest_layers"):
-                drop = row["accuracy_test_fp32"] - row["accuracy_test"]
-                layers = ", ".join(f"{layer['layer']} {layer['sqnr_db']:.0f} dB" for layer in row["noisiest_layers"])
-                _say(f"{row['device']}: int8 costs {drop:.1%} of test accuracy; noisiest layers: {layers}; all in its certificate.json")
+            for name, file in row.get("files", {}).items():
+                if file["noisiest_layers"]:
+                    drop = row["accuracy_test_fp32"] - file["test"]
+                    layers = ", ".join(f"{layer['layer']} {layer['sqnr_db']:.0f} dB" for layer in file["noisiest_layers"])
+                    _say(f"{row['device']}: int8 costs {drop:.1%} of test accuracy in {name}; noisiest layers: {layers}")
     if any(row["verdict"] != "PASS" for row in summary["rows"]):
         raise typer.Exit(1)
 
@@ -361,6 +377,18 @@ def _columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str |
             ]
         )
     return columns, body
+
+
+def _file_columns(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    size, body = METRICS["size"].text, []
+    for r in rows:
+        for name, f in r.get("files", {}).items():
+            certified = "certified" if name == r["file"] else ""
+            noise = "same" if f["sqnr_db"] >= 100 else f"{f['sqnr_db']:.0f} dB"
+            body.append(
+                [r["folder"], name, size(f["bytes"]), f"{f['test']:.2%}", f"{f['test'] - r['accuracy_test_fp32']:+.2%}", noise, certified]
+            )
+    return ["folder", "file", ">size", ">test", ">against torch", ">signal to noise", ""], body
 
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:

@@ -23,17 +23,23 @@ def outputs_of(file: Path, device: Device, x: np.ndarray) -> np.ndarray:
 
     Raises HwnasError if it does not run there.
     """
-    where = device
     if load_profiler(device.runtime).suffix != file.suffix:
-        if file.suffix == ".safetensors":
-            runner = read_torch(file)
-            with torch.inference_mode():
-                return np.concatenate([runner(torch.from_numpy(x[i : i + BATCH])).numpy() for i in range(0, len(x), BATCH)])
-        where = Device(name=f"{_HERE[file.suffix]}-here", runtime=_HERE[file.suffix], batch=device.batch)
-    worker = Worker(where, load_profiler(where.runtime), None if where is device else Local())
+        return outputs_here(file, device.batch, x)
+    worker = Worker(device, load_profiler(device.runtime))
     if not worker.transport.gives_outputs:
-        worker = Worker(where.model_copy(update={"pin": "off"}), load_profiler(where.runtime), Local())  # the device's cores are not ours
+        worker = Worker(device.model_copy(update={"pin": "off"}), load_profiler(device.runtime), Local())  # the device's cores are not ours
     with worker:
+        return worker.predict(file, x)
+
+
+def outputs_here(file: Path, batch: int, x: np.ndarray) -> np.ndarray:
+    """(n, classes) float32 of an .onnx, .tflite or .safetensors file for x (n, c, h, w), in that format's runtime on this machine."""
+    if file.suffix == ".safetensors":
+        runner = read_torch(file)
+        with torch.inference_mode():
+            return np.concatenate([runner(torch.from_numpy(x[i : i + BATCH])).numpy() for i in range(0, len(x), BATCH)])
+    here = Device(name=f"{_HERE[file.suffix]}-here", runtime=_HERE[file.suffix], batch=batch)
+    with Worker(here, load_profiler(here.runtime), Local()) as worker:
         return worker.predict(file, x)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..device import Device
 from ..errors import HwnasError
 from ..files import write_atomic
 from ..lower import Program
-from .accuracy import outputs_of
+from .accuracy import outputs_here, outputs_of
 from .c_header import MAX_BYTES, c_header
 from .card import model_card
 from .certificate import FORMAT, Demand, Verdict
@@ -36,22 +36,27 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def write_bundle(
-    folder: Path, program: Program, device: Device, files: Mapping[str, Path], certificate: Mapping[str, Any]
+    folder: Path, program: Program, device: Device, files: Mapping[str, Path], others: Sequence[Path], certificate: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Writes what stands beside the model files, and returns certificate.json's "files": name -> sha256, bytes.
 
     model.py with model.safetensors is the network in plain torch; model.h the TFLite file as a C array; sample.safetensors a few inputs
-    and what each file made of them; README.md the model card. architecture.json lies there already.
+    and what each file made of them; README.md the model card. architecture.json lies there already. others: files in other number
+    formats, as `write_variants` wrote them.
     """
     x = sample_inputs(program.shapes[program.inputs[0]])
     outputs = {path.name: outputs_of(path, device, x) for path in files.values()}
+    outputs |= {path.name: outputs_here(path, device.batch, x) for path in others}
     title = f"The network that hwnas found for the device {device.name}."
-    written = [*files.values(), folder / "architecture.json"]
+    written = [*files.values(), *others, folder / "architecture.json"]
     written.append(write_atomic(folder / "model.py", module_source(program, title)))
     written.append(write_atomic(folder / FILE, write_sample(x, outputs)))
-    tflite = files[".tflite"].read_bytes()
-    if len(tflite) <= MAX_BYTES:
-        written.append(write_atomic(folder / "model.h", c_header(tflite, "model", f"{title} Written from model.tflite.")))
+    for path in (files[".tflite"], *(p for p in others if p.name == "model-int8-io.tflite")):
+        header = path.with_suffix(".h")
+        header.unlink(missing_ok=True)
+        if len(tflite := path.read_bytes()) <= MAX_BYTES:
+            comment = f"{title} Written from {path.name}."
+            written.append(write_atomic(header, c_header(tflite, path.stem.replace("-", "_"), comment)))
     written.append(write_atomic(folder / "README.md", model_card(certificate, [*(p.name for p in written), "README.md", CERTIFICATE])))
     return {p.name: {"sha256": sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size} for p in written}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,10 +47,13 @@ def model_card(certificate: Mapping[str, Any], names: Sequence[str]) -> str:
         f"Trained on {_one_line(c['data']['name'])}. Test accuracy is on {accuracy['test_images']:,} images that no step before saw, of "
         f"each file in its own runtime; the torch module in fp32 has {accuracy['test_fp32']:.2%}.{ranges}",
         _table(
-            ["file", "test accuracy", "same answer as torch"],
-            [(f"`{name}`", f"{f['test']:.2%}", f"{f['parity']['top1_agreement']:.2%}") for name, f in accuracy["files"].items()],
+            ["file", "size", "test accuracy", "same answer as torch"],
+            [
+                (f"`{name}`", METRICS["size"].text(f["bytes"]), f"{f['test']:.2%}", f"{f['parity']['top1_agreement']:.2%}")
+                for name, f in accuracy["files"].items()
+            ],
         ),
-        *(_noisiest(c["layer_errors"]) if c.get("layer_errors") else ()),
+        *(text for name, f in accuracy["files"].items() if f.get("layer_errors") for text in _noisiest(name, f["layer_errors"])),
         f"Classes, in the order of the outputs: {named}.",
         "## Latency",
         f"`{c['certified_file']}`, batch {shape[0]}: median {ms(measured['p50_ms'])} (at most {ms(measured['p50_upper_ms'])} at 95 % "
@@ -64,7 +68,7 @@ def model_card(certificate: Mapping[str, Any], names: Sequence[str]) -> str:
         "## How to run it",
         _RUN.format(shape=tuple(shape), nhwc=(shape[0], *shape[2:], shape[1])),
         "## Files",
-        _table(["file", "what it is"], [(f"`{name}`", _WHAT.get(name, f"for {c['device']}")) for name in dict.fromkeys(names)]),
+        _table(["file", "what it is"], [(f"`{name}`", _what(name, c["device"])) for name in dict.fromkeys(names)]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -94,9 +98,21 @@ PyTorch: `python model.py`, or `from model import load; logits = load()(x)`.
 Does it keep its budget here? `hwnas verify .` (it runs no code of this folder)."""
 
 
-def _noisiest(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+def _noisiest(name: str, layers: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [(f"`{_one_line(row['layer'])}`", row["at"], f"{row['sqnr_db']:.1f}") for row in layers[:5]]
-    return ["int8 costs more than 1 % of accuracy here. The noisiest layers:", _table(["layer", "place", "signal to noise, dB"], rows)]
+    return [
+        f"int8 costs more than 1 % of accuracy in `{name}`. The noisiest layers:",
+        _table(["layer", "place", "signal to noise, dB"], rows),
+    ]
+
+
+def _what(name: str, device: str) -> str:
+    if name in _WHAT or not (variant := re.fullmatch(r"model-(fp32|fp16|int8|int8-io)(\.\w+)", name)):
+        return _WHAT.get(name, f"for {device}")
+    if variant[2] == ".h":
+        return f"model-{variant[1]}.tflite as a C array, for microcontrollers"
+    kind = {"int8-io": "int8, inputs and outputs, too"}.get(variant[1], variant[1])
+    return f"the same in {kind}; not timed on the device"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -11,6 +11,7 @@ from ..architecture import short_name
 from ..cost import METRICS, Metric
 from .findings import Outcome, Rows, Scores, Table
 from .pareto import pareto_front
+from .trades import Trade
 
 MAX_POINTS = 5000  # of a cloud; beyond it a random part is drawn beside the whole front
 LINES = ("--accent", "--ink", "--second", "--third", "--fourth", "--muted")
@@ -108,6 +109,22 @@ def curve_chart(curves: Mapping[str, Rows], metric: str, title: str, scale: floa
             steps, values = np.array(points).T
             data.append(_curve(steps, values, name, i))
     return {"data": data, "layout": {**_layout("steps", title), "showlegend": len(data) > 1}} if data else None
+
+
+def trade_chart(found: Sequence[Trade]) -> Chart:
+    """Every change of one choice: what it does to latency and to accuracy."""
+    factor, unit = unit_of(METRICS["latency"], np.array([abs(t.latency_ms) for t in found]))
+    data = []
+    for name, color, scored in (("scored", "--accent", True), ("model", "--faint", False)):
+        of = [t for t in found if t.accuracy is not None and t.scored == scored]
+        if of:
+            x, y = [t.latency_ms / factor for t in of], [100 * t.accuracy for t in of if t.accuracy is not None]
+            data.append(_points(x, y, name, color, 8, 0.9, text=[t.text for t in of]))
+    layout = _layout(f"change of latency, {unit}", "change of accuracy, points")
+    for axis in ("xaxis", "yaxis"):
+        layout[axis] |= {"zeroline": True, "zerolinecolor": "--muted"}
+    layout["annotations"] = [{**_note(0, 1, "cheaper and better"), "xref": "paper", "yanchor": "top"}]
+    return {"data": data, "layout": layout}
 
 
 def _points(x: Any, y: Any, name: str, color: str, size: int, opacity: float, outline: str = "", text: Sequence[str] = ()) -> Chart:

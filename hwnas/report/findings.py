@@ -86,6 +86,7 @@ class Findings:
     curves: dict[str, Rows]  # title -> rows of metrics.jsonl
     health: tuple[Mapping[str, Any], ...]  # what `hwnas health` found
     timed: Mapping[tuple[str, tuple[int, ...]], Mapping[str, Any]]  # (device, code) -> what `hwnas fleet` measured
+    fleet: Mapping[str, Any] | None  # fleet.json, where it is of these budgets
     missing: tuple[str, ...]
 
     @classmethod
@@ -108,9 +109,8 @@ class Findings:
         if not outcomes:
             missing.append(f"No budget yet: `hwnas search {run.path} --budget DEVICE:latency=2ms`.")
         health = tuple(h for p in sorted(run.path.glob("health-*.json")) if (h := read_json(p)))
-        return cls(
-            run.path, run.experiment, space, outcomes, tuple(tables.values()), curves, health, read_cells(run, space), tuple(missing)
-        )
+        timed, fleet = read_cells(run, space), _fleet(run, outcomes)
+        return cls(run.path, run.experiment, space, outcomes, tuple(tables.values()), curves, health, timed, fleet, tuple(missing))
 
 
 def budget_text(budget: Budget, target: Target | None, certified: Mapping[str, Any]) -> str:
@@ -179,9 +179,7 @@ def _table(run: RunFolder, space: Space, device: str) -> Table:
 def _outcome(run: RunFolder, space: Space, table: Table, budget: Budget) -> Outcome:
     own, folder, missing = run.for_budget(budget), run.of_budget(budget), []
     target, z = None, None
-    if table.model is None:
-        missing.append(table.reason)
-    else:
+    if table.model is not None:
         try:
             target = Target.of(budget, table.model.at(budget.confidences), run.experiment.seed)
         except HwnasError as error:
@@ -202,14 +200,25 @@ def _outcome(run: RunFolder, space: Space, table: Table, budget: Budget) -> Outc
             z = space.canonical(space.encode(told["choices"])[None])[0]
         except (HwnasError, KeyError):
             missing.append(f"The architecture in {folder} is of another space.")
-    if z is None:
+    scores = _scores(own, space)
+    if table.model is None:
+        missing.append(table.reason)
+    elif z is None:
         missing.append(f"No winner yet: `hwnas search {run.path}` finds it.")
     elif certificate is None:
         missing.append(f"No certificate yet: `hwnas export {run.path}` writes the files and times them on the device.")
-    scores = _scores(own, space)
-    if scores is None:
+    elif scores is None:
         missing.append("No scored architectures yet.")
     return Outcome(budget, folder, table, target, z, search, certificate, scores, tuple(missing))
+
+
+def _fleet(run: RunFolder, outcomes: tuple[Outcome, ...]) -> dict[str, Any] | None:
+    """What `hwnas fleet` found, if it was for the budgets that the run has now."""
+    found = read_json(run.path / "fleet.json")
+    if not found or not {"budgets", "cross", "models", "loss", "within"} <= found.keys():
+        return None
+    told = [(b.get("device"), b.get("budget")) for b in found["budgets"]]
+    return found if told == [(o.budget.device, o.budget.name) for o in outcomes] else None
 
 
 def _scores(run: RunFolder, space: Space) -> Scores | None:

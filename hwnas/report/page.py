@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from .. import __version__
 from ..cost import METRICS
@@ -75,7 +75,14 @@ def _templates() -> Environment:
     pages = PackageLoader("hwnas.report", "pages")
     found = Environment(loader=pages, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     found.filters["metric"] = lambda value, name: METRICS[name].text(value)
+    found.filters["commands"] = _commands
     return found
+
+
+def _commands(text: str) -> Markup:
+    """A sentence in which what stands between backticks is set as code."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _own(name: str) -> str:

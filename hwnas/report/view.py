@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,15 @@ import tomli_w
 from ..architecture import short_name
 from ..cost import METRICS, CostModel
 from .accuracy_model import AccuracyModel
-from .charts import Chart, agreement_chart, curve_chart, front_chart, progress_chart
+from .all_devices import cover, cross, points
+from .charts import Chart, agreement_chart, curve_chart, front_chart, progress_chart, trade_chart
 from .findings import Findings, Outcome, Scores, Table
 from .parts import parts_of
 from .picture import block_text, picture
 from .trades import Trade, trades
+from .verdicts import headline, verdict
 
 FEW_TRADES, MANY_PARTS = 6, 40
-FIELDS = {m.field: m for m in METRICS.values()}
 ms = METRICS["latency"].text
 
 
@@ -30,11 +30,11 @@ class View:
         self._models = dict[int, AccuracyModel | None]()
         self.name, self.space, self.experiment = findings.path.name, findings.space, findings.experiment
         self.experiment_text = tomli_w.dumps(findings.experiment.model_dump())
-        self.verdicts = [_verdict(o) for o in findings.outcomes]
-        self.headline = _headline(self.verdicts)
+        self.verdicts = [verdict(o) for o in findings.outcomes]
+        self.headline = headline(self.verdicts)
         self.outcomes = [self._outcome(i, o) for i, o in enumerate(findings.outcomes)]
         self.tables = [self._table(i, t) for i, t in enumerate(findings.tables)]
-        self.cross = _cross(findings)
+        self.cross, self.fleet = cross(findings), cover(findings)
         curves = findings.curves
         made = {
             "loss": curve_chart(curves, "loss", "loss"),
@@ -60,6 +60,8 @@ class View:
 
     def _outcome(self, i: int, o: Outcome) -> dict[str, Any]:
         view: dict[str, Any] = {"id": f"budget-{i + 1}", "device": o.budget.device, "budget": o.budget_text, "missing": o.missing}
+        several = sum(other.budget.device == o.budget.device for other in self.findings.outcomes) > 1
+        view["link"] = f"{o.budget.device} {o.budget.name}" if several else o.budget.device
         view |= {"verdict": self.verdicts[i]["verdict"], "trades": None, "parts": None, "front": None, "progress": None}
         model, target, z, scores = o.table.model, o.target, o.z, o.scores
         if model and target and scores and any(f in model.metrics for f in target.fields):
@@ -77,7 +79,9 @@ class View:
         if model and target and z is not None and "latency_ms" in model.metrics:
             accuracy = self.accuracy_model(scores)
             found = trades(model, target, z, scores.by_code if scores else {}, accuracy)
-            view["trades"] = _trades(found)
+            view["trades"] = _trades(found) if found else None
+            if any(t.accuracy is not None for t in found):
+                view["trade_chart"] = self._chart(f"trades-{i}", trade_chart(found))
             view["model"] = accuracy
         view["rounds"] = (o.certificate or {}).get("rounds", [])
         return view
@@ -119,44 +123,9 @@ def winner_view(model: CostModel, z: np.ndarray, title: str) -> dict[str, Any]:
     return {"picture": picture(parts, title), "parts": rows, "total": ms(total), "few": len(rows) <= MANY_PARTS}
 
 
-def _verdict(o: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {"device": o.budget.device, "budget": o.budget_text, "limits": [], "verdict": "NOT DONE", "reason": ""}
-    row |= dict.fromkeys(("test", "predicted", "bound", "inherited", "architecture"), "")
-    if o.z is not None and o.table.model:
-        row["architecture"] = short_name(o.table.model.space.decode(o.z))
-    if o.search:
-        row["inherited"] = f"{o.search['accuracy']:.2%}"
-    if c := o.certificate:
-        row |= {
-            "verdict": c["verdict"],
-            "reason": c.get("reason") or "",
-            "validation": f"{c['accuracy']['search_validation']:.2%}",
-            "test": f"{c['accuracy']['test']:.2%}",
-            "file": c["certified_file"],
-        }
-        for field, limit in c["limits"].items():
-            text = FIELDS[field].text
-            used = limit["value"] / limit["budget"]
-            row["limits"].append({"value": text(limit["value"]), "budget": text(limit["budget"]), "used": f"{used:.0%}", "share": used})
-        row |= {"predicted": ms(c["predicted"]["latency_ms"]), "bound": ms(c["predicted"]["upper_ms"])}
-    elif o.target:
-        for field, value in zip(o.target.fields, o.target.limits):
-            row["limits"].append({"value": "", "budget": FIELDS[field].text(float(value)), "used": "", "share": None})
-    return row
-
-
-def _headline(rows: list[dict[str, Any]]) -> str:
-    kept, n = sum(r["verdict"] == "PASS" for r in rows), len(rows)
-    if not n:
-        return "No budget was given yet."
-    said = f"{kept} of {n} budgets {'is' if kept == 1 else 'are'} kept, measured on the device."
-    waiting = sum(r["verdict"] == "NOT DONE" for r in rows)
-    return said + (f" {waiting} not done yet." if waiting else "")
-
-
 def _trades(found: list[Trade]) -> dict[str, list[dict[str, Any]]]:
     def view(t: Trade) -> dict[str, Any]:
-        gain = None if t.accuracy is None else f"{100 * t.accuracy:+.2f}".replace("-", "−")
+        gain = None if t.accuracy is None else points(t.accuracy)
         change = ("−" if t.latency_ms < 0 else "+") + ms(abs(t.latency_ms))
         return {"text": t.text, "latency": change, "accuracy": gain, "scored": t.scored, "keeps": t.keeps}
 
@@ -165,29 +134,3 @@ def _trades(found: list[Trade]) -> dict[str, list[dict[str, Any]]]:
     saves.sort(key=lambda t: (t.accuracy or 0) / abs(t.latency_ms), reverse=True)
     costs.sort(key=lambda t: (t.accuracy or 0) / t.latency_ms, reverse=True)
     return {"saves": [view(t) for t in saves[:FEW_TRADES]], "buys": [view(t) for t in costs[:FEW_TRADES]], "all": [view(t) for t in found]}
-
-
-def _cross(findings: Findings) -> dict[str, Any] | None:
-    """Every winner on every device: measured where it was certified or `hwnas fleet` timed it, else predicted.
-
-    None for less than two winners or devices.
-    """
-    winners = [o for o in findings.outcomes if o.z is not None]
-    tables = [t for t in findings.tables if t.model and "latency_ms" in t.model.metrics]
-    if len(winners) < 2 or len(tables) < 2:
-        return None
-    rows = []
-    for o in winners:
-        cells = []
-        for t in tables:
-            assert t.model is not None and o.z is not None
-            timed = findings.timed.get((t.device, tuple(map(int, o.z))))
-            certified = _p50(o.certificate if o.table is t and o.certificate else timed)
-            predicted = float(t.model.cost(o.z[None], ["latency_ms"])[0, 0])
-            cells.append({"text": ms(certified if certified is not None else predicted), "measured": certified is not None})
-        rows.append({"title": o.title, "cells": cells})
-    return {"devices": [t.device for t in tables], "rows": rows}
-
-
-def _p50(certificate: Mapping[str, Any] | None) -> float | None:
-    return float(certificate["measured"]["p50_ms"]) if certificate else None

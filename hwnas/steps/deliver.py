@@ -12,7 +12,18 @@ from torch import nn
 
 from ..cost import CostModel
 from ..data import to_float
-from ..deploy import MAX_DROP, RULES, calibration_images, file_accuracy, layer_errors, outputs_of, tested_on, write_bundle
+from ..deploy import (
+    MAX_DROP,
+    RULES,
+    calibration_images,
+    file_accuracy,
+    layer_errors,
+    outputs_here,
+    outputs_of,
+    tested_on,
+    write_bundle,
+    write_variants,
+)
 from ..deploy.certificate import FORMAT, proves_nothing
 from ..device import Device, find_device
 from ..lower import lower
@@ -39,7 +50,8 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
     folder, rules = run.of_budget(budget), RULES[experiment.rules]
     device = find_device(budget.device, run.lut)
     trained = [run.supernet.name, experiment.seed, run.retraining.model_dump()]
-    mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, trained, *winner.target.terms)
+    also = [experiment.also] if experiment.also else []
+    mark = stamp(device.settings, winner.z.tolist(), winner.target.limits.tolist(), experiment.rules, trained, *winner.target.terms, *also)
     if done := read_stamped(folder / "certificate.json", mark):
         return done
 
@@ -56,6 +68,7 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
         winner = following
 
     file, size = own_file(device, files), run.space.input_size(winner.z)
+    others = write_variants(module, proof.shape, folder, experiment.also, device, images)
     write_json(folder / "architecture.json", _architecture(run, winner.z))
     certificate: dict[str, Any] = {
         "format": FORMAT,
@@ -78,7 +91,7 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
             "search_validation_inherited": winner.accuracy,
             "search_validation_random_search": winner.random_accuracy,
             "search_validation": split_accuracy(module, run.data.valid, size),
-            **_tested(run, module, size, files, device, show),
+            **_tested(run, module, size, files, others, device, show),
         },
         "retrained": run.retraining.model_dump() if run.retraining.epochs else None,
         "input": {
@@ -91,9 +104,12 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
         "certified_file": file.name,
         "host": platform.platform(),
     }
-    if device.dtype == "int8" and certificate["accuracy"]["test_fp32"] - certificate["accuracy"]["test"] > MAX_DROP:
-        certificate["layer_errors"] = layer_errors(module, proof.shape, file.read_bytes(), file.suffix, images[:LAYER_SAMPLES])
-    certificate["files"] = write_bundle(folder, lower(module, proof.shape), device, files, certificate)
+    for path in (*files.values(), *others):
+        tested = certificate["accuracy"]["files"][path.name]
+        int8 = "-int8" in path.stem or (device.dtype == "int8" and path in files.values())
+        if int8 and certificate["accuracy"]["test_fp32"] - tested["test"] > MAX_DROP:
+            tested["layer_errors"] = layer_errors(module, proof.shape, path.read_bytes(), path.suffix, images[:LAYER_SAMPLES])
+    certificate["files"] = write_bundle(folder, lower(module, proof.shape), device, files, others, certificate)
     write_json(folder / "certificate.json", certificate)
     return certificate
 
@@ -104,7 +120,9 @@ def _module(run: RunFolder, net: Supernet, winner: Winner, scorer: RunScorer, sh
     return scorer.network(winner.z).eval()
 
 
-def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], files: dict[str, Path], device: Device, show: Show) -> dict[str, Any]:
+def _tested(
+    run: RunFolder, module: nn.Module, size: tuple[int, int], files: dict[str, Path], others: list[Path], device: Device, show: Show
+) -> dict[str, Any]:
     """The only place where a run reads its test split: accuracy of each file in its own runtime, and parity with torch in fp32.
 
     The device's own file runs on the device; where that gives no outputs (a phone's benchmark_model), in the same runtime here, and
@@ -117,9 +135,11 @@ def _tested(run: RunFolder, module: nn.Module, size: tuple[int, int], files: dic
     labels = test.labels.numpy()
     with show(f"test the files for {device.name}") as advance:
         tested = {}
-        for done, file in enumerate(files.values()):
-            advance(done, len(files), f"{file.name} on {len(labels):,} images")
-            tested[file.name] = file_accuracy(outputs_of(file, device, x.numpy()), expected, labels)
+        for done, file in enumerate([*files.values(), *others]):
+            advance(done, len(files) + len(others), f"{file.name} on {len(labels):,} images")
+            y = outputs_here(file, device.batch, x.numpy()) if file in others else outputs_of(file, device, x.numpy())
+            tested[file.name] = file_accuracy(y, expected, labels) | {"bytes": file.stat().st_size}
+        advance(len(tested), len(tested), f"on {len(labels):,} images")
     return {
         **tested[own_file(device, files).name],
         "test_images": len(labels),

@@ -85,6 +85,7 @@ class Experiment(_Section):
     seed: int = Field(default=0, ge=0)
     budgets: list[str] = []  # DEVICE:metric=value,...
     rules: Literal["default", "mlperf"] = "default"  # of the certificates
+    also: list[Literal["fp32", "fp16", "int8", "int8-io"]] = []  # number formats that export writes beside the certified file
     profile: ProfileSettings = ProfileSettings()
     train: TrainSettings = TrainSettings()
     search: SearchSettings = SearchSettings()

@@ -90,7 +90,7 @@ def fleet(
     return result
 
 
-def _settled(run: RunFolder, winner: Winner, scorer: InheritedScorer) -> Winner:
+def _settled(run: RunFolder, winner: Winner, scorer: RunScorer) -> Winner:
     """The architecture that the budget's certificate stands for, where there is one of this budget; else the search's."""
     folder = run.of_budget(winner.target.budget)
     try:

@@ -29,7 +29,7 @@ def summarize(run: RunFolder) -> dict[str, Any]:
                 "accuracy_random_search": c["accuracy"]["search_validation_random_search"],
                 "accuracy_test": c["accuracy"]["test"],
                 "accuracy_test_fp32": c["accuracy"]["test_fp32"],
-                "noisiest_layers": c.get("layer_errors", [])[:3],
+                "files": {name: _file(facts, c["files"][name]["bytes"]) for name, facts in c["accuracy"]["files"].items()},
                 "predicted_ms": c["predicted"]["latency_ms"],
                 "upper_ms": c["predicted"]["upper_ms"],
                 "measured_ms": c["measured"]["p50_ms"],
@@ -54,3 +54,9 @@ def summarize(run: RunFolder) -> dict[str, Any]:
     }
     write_json(run.path / "summary.json", summary)
     return summary
+
+
+def _file(facts: dict[str, Any], size_bytes: int) -> dict[str, Any]:
+    """One model file: what it is worth, and where int8 costs it more than 1 %, the three noisiest layers."""
+    kept = {"test": facts["test"], "bytes": size_bytes, "sqnr_db": facts["parity"]["sqnr_db"]}
+    return kept | {"noisiest_layers": facts.get("layer_errors", [])[:3]}

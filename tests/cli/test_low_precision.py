@@ -20,7 +20,8 @@ def run(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(workplace / "runs/tiny/supernet", folder / "runs/both/supernet")
     fields = load_experiment(workplace / "tiny.toml").model_dump()
     budgets = ["tflite-cpu:latency=80%", "tflite-cpu-int8:latency=80%,size=100kB,memory=90%"]
-    type(load_experiment(workplace / "tiny.toml")).parse(fields | {"budgets": budgets}, "test").save(folder / "both.toml")
+    changed = fields | {"budgets": budgets, "also": ["fp16", "int8-io"]}
+    type(load_experiment(workplace / "tiny.toml")).parse(changed, "test").save(folder / "both.toml")
     done = hwnas("run", "both.toml", "--json", cwd=folder)
     assert done.returncode in (0, 1), done.stderr
     return folder
@@ -33,8 +34,10 @@ def certificate(run: Path, device: str) -> dict:
 def test_each_device_gets_files_of_its_dtype_and_every_file_was_tested(run: Path) -> None:
     full, low = certificate(run, "tflite-cpu"), certificate(run, "tflite-cpu-int8")
     assert (full["dtype"], low["dtype"]) == ("fp32", "int8") and low["fingerprint"]["device"]["dtype"] == "int8"
+    also = {"model-fp16.onnx", "model-fp16.tflite", "model-int8-io.tflite"}
     for c in (full, low):
-        assert set(c["accuracy"]["files"]) == {"model.onnx", "model.tflite", "model.safetensors"}
+        assert set(c["accuracy"]["files"]) == {"model.onnx", "model.tflite", "model.safetensors"} | also
+        assert also | {"model-int8-io.h"} < set(c["files"])
         assert c["accuracy"]["files"]["model.safetensors"]["parity"]["top1_agreement"] == 1
         assert c["accuracy"]["test"] == c["accuracy"]["files"]["model.tflite"]["test"]
     for name in ("model.onnx", "model.tflite"):
@@ -42,7 +45,9 @@ def test_each_device_gets_files_of_its_dtype_and_every_file_was_tested(run: Path
         assert 12 < low["accuracy"]["files"][name]["parity"]["sqnr_db"] < 60
         assert low["accuracy"]["files"][name]["parity"]["top1_agreement"] > 0.85
     drop = low["accuracy"]["test_fp32"] - low["accuracy"]["test"]
-    assert ("layer_errors" in low) == (drop > 0.01) and "layer_errors" not in full
+    certified = low["accuracy"]["files"]["model.tflite"]
+    assert ("layer_errors" in certified) == (drop > 0.01)
+    assert {name for name, file in full["accuracy"]["files"].items() if "layer_errors" in file} <= {"model-int8-io.tflite"}
     assert low["files"]["model.tflite"]["bytes"] * 4 < low["counted"]["params"] * 4 + 4 * 60_000
     assert low["data"]["calibration_images"] == 256
 

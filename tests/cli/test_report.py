@@ -78,7 +78,7 @@ def test_a_half_finished_run_shows_what_there_is(workplace: Path, tmp_path: Path
     assert any("no table" in m for m in written.missing) and any("No training curve" in m for m in written.missing)
     browser.open(written.path.as_uri())
     browser.wait("document.documentElement.dataset.charts")
-    assert "No winner yet" in browser.run("return document.querySelector('.missing').innerText") and not browser.messages()
+    assert "no table" in browser.run("return document.querySelector('.missing').innerText") and not browser.messages()
 
 
 def test_names_are_text_and_never_code(workplace: Path, tmp_path: Path, browser: Browser) -> None:

@@ -19,11 +19,17 @@ function left(stage) {
   return seconds < 90 ? Math.ceil(seconds) + " s" : Math.ceil(seconds / 60) + " min";
 }
 
+// Of the steps that are running, as parts of a whole step.
+function share(stages) {
+  return stages.filter((s) => s.status === "running" && s.total).reduce((sum, s) => sum + s.done / s.total, 0);
+}
+
 function show(state) {
   const rows = state.stages.map((stage) => {
     const row = document.createElement("tr");
+    row.className = stage.status;
     cell(row, stage.title, "th").scope = "row";
-    cell(row, stage.status);
+    cell(row, stage.status).className = "status";
     const bar = document.createElement("progress");
     if (stage.total) Object.assign(bar, { max: stage.total, value: stage.done });
     bar.setAttribute("aria-label", stage.title);
@@ -36,6 +42,7 @@ function show(state) {
   byId("stages").replaceChildren(...rows);
   const done = state.stages.filter((s) => s.status === "done").length;
   const running = state.stages.filter((s) => s.status === "running").map((s) => s.title);
+  Object.assign(byId("all"), { max: state.stages.length, value: done + share(state.stages), hidden: false });
   byId("now").textContent = `${done} of ${state.stages.length} steps done` + (running.length ? `; now: ${running.join(", ")}` : "") + ".";
 }
 
