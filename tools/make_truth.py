@@ -2,7 +2,8 @@
 
     python tools/make_truth.py [--seeds 3] [--out tests/data/truth-digits-729.json] [--minutes 3]
 
-Goes on where it was stopped: run it as often as it takes. Seed by seed in a random order, so that a part of it is a fair sample.
+Goes on where it was stopped: run it as often as it takes. In a random order, so that a part of it is a fair sample. The seeds of an
+architecture are trained side by side (see side_by_side.py), which is twice as fast.
 """
 
 from __future__ import annotations
@@ -14,31 +15,39 @@ from time import monotonic
 
 import numpy as np
 import torch
+from side_by_side import side_by_side
 from torch.nn import functional as F
 from truth import FEW, RECIPE, TRUTH, all_codes, truth_data, truth_space
 
-from hwnas.data import Batches, to_float
+from hwnas.data import Batches, Dataset, to_float
 from hwnas.files import write_atomic
 from hwnas.supernet import network
 from hwnas.train.run import make_optimizer
 
 
-def score(z: np.ndarray, seed: int, space, train: Batches, x: torch.Tensor, y: torch.Tensor) -> float:  # type: ignore[no-untyped-def]
-    """Validation accuracy of architecture z (6,), trained alone."""
-    torch.manual_seed(seed)
-    net = network(space, z).train()
+def scores_of(z: np.ndarray, seeds: list[int], space, data: Dataset) -> list[float]:  # type: ignore[no-untyped-def]
+    """Validation accuracy of architecture z (6,) trained alone with each seed: of weights and of the order of the images."""
+    nets = []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        nets.append(network(space, z))
+    net, k = side_by_side(nets).to(memory_format=torch.channels_last).train(), len(seeds)  # type: ignore[call-overload]
     optimizer = make_optimizer(net, RECIPE)
-    steps = RECIPE.epochs * train.per_epoch
-    for k in range(steps):
+    sources = [Batches(data.train, RECIPE.batch, seed) for seed in seeds]
+    steps = RECIPE.epochs * sources[0].per_epoch
+    for number in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = RECIPE.rate(k, steps, "cosine")
-        images, labels = train.at(k)
+            group["lr"] = RECIPE.rate(number, steps, "cosine")
+        images, labels = zip(*(batches.at(number) for batches in sources))
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(net(images.contiguous()), labels).backward()
+        logits = net(torch.cat(images, 1)).view(-1, k, len(data.classes))
+        (k * F.cross_entropy(logits.flatten(0, 1), torch.stack(labels, 1).flatten())).backward()  # the sum of each network's mean
         optimizer.step()
     net.eval()
     with torch.inference_mode():
-        return float((net(x).argmax(1) == y).float().mean())
+        x, y = to_float(data.valid.images), data.valid.labels
+        right = net(x.repeat(1, k, 1, 1)).view(len(x), k, -1).argmax(2) == y[:, None]
+    return [round(v, 5) for v in right.float().mean(0).tolist()]
 
 
 def main() -> None:
@@ -49,20 +58,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     space, data, Z = truth_space(), truth_data(), all_codes()
-    x, y = to_float(data.valid.images).contiguous(), data.valid.labels
     scores: dict[str, list[float]] = json.loads(args.out.read_text())["scores"] if args.out.exists() else {}
-    todo = [
-        (seed, i)
-        for seed in range(args.seeds)
-        for i in np.random.default_rng(seed).permutation(len(Z))
-        if len(scores.get(str(i), [])) <= seed
-    ]
+    todo = [i for i in np.random.default_rng(0).permutation(len(Z)) if len(scores.get(str(i), [])) < args.seeds]
+    about = {"space": space.hash, "data": f"digits, {FEW} training images, {len(data.valid)} to score", "recipe": RECIPE.learned()}
     start = saved = monotonic()
-    for done, (seed, i) in enumerate(todo, 1):
-        scores.setdefault(str(i), []).append(round(score(Z[i], seed, space, Batches(data.train, RECIPE.batch, seed), x, y), 5))
+    for done, i in enumerate(todo, 1):
+        scores[str(i)] = scores_of(Z[i], [*range(args.seeds)], space, data)
         end = done == len(todo) or monotonic() - start > 60 * args.minutes
         if end or monotonic() - saved > 10:
-            about = {"space": space.hash, "data": f"digits, {FEW} training images, {len(y)} to score", "recipe": RECIPE.learned()}
             args.out.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(args.out, json.dumps({"about": about, "scores": dict(sorted(scores.items(), key=lambda s: int(s[0])))}) + "\n")
             saved = monotonic()

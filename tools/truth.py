@@ -69,11 +69,19 @@ def all_codes() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Truth:
-    """accuracy (729,): mean over seeds; seed_std: one seed's standard deviation, pooled over architectures."""
+    """scores (729, seeds) of networks trained alone."""
 
-    accuracy: np.ndarray
-    seed_std: float
-    seeds: int
+    scores: np.ndarray
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """(729,) the truth: the mean over seeds."""
+        return np.asarray(self.scores.mean(1))
+
+    @property
+    def seed_std(self) -> float:
+        """One seed's standard deviation, pooled over architectures."""
+        return float(np.sqrt(self.scores.var(1, ddof=1).mean()))
 
     @classmethod
     def load(cls, path: Path = TRUTH) -> Truth:
@@ -85,8 +93,7 @@ class Truth:
             raise SystemExit(
                 f"{path}: {sum(len(e) >= 3 for e in each)} of {len(each)} architectures have 3 seeds: python tools/make_truth.py"
             )
-        table = np.array([e[:least] for e in each])
-        return cls(table.mean(1), float(np.sqrt(table.var(1, ddof=1).mean())), least)
+        return cls(np.array([e[:least] for e in each]))
 
     def of(self, Z: np.ndarray) -> np.ndarray:
         """(n,) true scores of codes Z (n, 6)."""

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from ..cost import CostModel
-from ..health import rank_correlation, verdict
+from ..data import Batches
+from ..health import all_paths, kl_to_all_paths, rank_correlation, verdict
 from ..journal import Journal
 from ..space import Codes, Space
 from ..supernet import Supernet, fix
 from ..train import Progress, Recipe, newest, read_progress, retrain, split_accuracy
+from .drop_rates import drop_rates
 from .progress import Show, silent
 from .run_folder import RunFolder, stamp, write_json
 from .search import make_scorer
 from .train import load_supernet
 
 POOL = 2000  # codes that a quintile of MACs is taken from
+KL_IMAGES, KL_BATCHES = 64, 4  # training images in a batch whose predictions are compared, and batches
 
 
 def health(
@@ -30,12 +34,14 @@ def health(
     quintile: int = 0,
     recipe: dict[str, Any] | None = None,
     show: Show = silent,
+    rates: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Trains `networks` architectures alone, from scratch, and compares. Killed, it goes on with the next network.
 
     Drawn uniformly over genes with the run's seed; quintile 1 to 5 draws from one fifth of the MACs instead, where size
     cannot help. ceiling: so many of them are trained a second time, with another seed: no ranking can agree better than
-    two trainings do. Accuracies are those of the search-validation split. Writes health-<stamp>.json in the run.
+    two trainings do. rates: for each of these drop rates a one-shot supernet is trained, too, and compared. Accuracies are those
+    of the search-validation split. Writes health-<stamp>.json in the run.
     """
     if run.traits.learns and (budgets := run.experiment.parsed_budgets()):
         run = run.for_budget(budgets[0])  # such a run has a supernet for each budget
@@ -56,6 +62,10 @@ def health(
     }
     if len(again) > 2:
         ranks["ceiling"] = rank_correlation(again, alone[: len(again)])
+    training = Batches(run.data.train, KL_IMAGES, run.experiment.seed)
+    reference, whole = all_paths(space, net.share, run.traits.summed)
+    kl = kl_to_all_paths(net, Z, [training.at(k)[0] for k in range(min(KL_BATCHES, training.per_epoch))], whole)
+    ranks["kl"] = rank_correlation(-kl, alone)
     visits = _visits(run)
     gap = float((inherited - as_left).mean())
     found = {
@@ -63,6 +73,8 @@ def health(
         "algorithm": run.experiment.train.algorithm,
         "epochs_alone": epochs,
         "quintile_of_macs": quintile or None,
+        "all_paths": reference,
+        "drop_rates": drop_rates(run, Z, alone, rates, show),
         "ranks": {name: r.to_dict() for name, r in ranks.items()},
         "recalibration": {"with": float(inherited.mean()), "without": float(as_left.mean())},
         "visits": visits,
@@ -74,8 +86,8 @@ def health(
             "seed_sd": float(np.std(again - alone[: len(again)]) / np.sqrt(2)) if len(again) else None,
         },
         "networks": [
-            {"choices": space.decode(z), "alone": float(a), "inherited": float(i), "macs": float(m), "params": float(p)}
-            for z, a, i, (m, p) in zip(Z, alone, inherited, costs)
+            {"choices": space.decode(z), "alone": float(a), "inherited": float(i), "macs": float(m), "params": float(p), "kl": float(k)}
+            for z, a, i, (m, p), k in zip(Z, alone, inherited, costs, kl)
         ],
         "verdict": verdict(ranks, gap, visits["most"]["visits"] / max(1, visits["least"]["visits"])),
     }
