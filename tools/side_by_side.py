@@ -9,8 +9,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from hwnas.block import Block
+from hwnas.ops import build
+from hwnas.space import Space
+
+
+def chains(space: Space, Z: np.ndarray, seeds: Sequence[int]) -> nn.Module:
+    """Architectures Z (n, genes) of a chain of blocks, each with fresh weights by each seed: (b, k c, h, w) -> (b, k classes), k = n seeds.
+
+    The seeds of an architecture are neighbours. At each place, those networks that have the same block there are computed together.
+    """
+    made: list[list[tuple[Block, nn.Module]]] = []
+    for z in Z:
+        for seed in seeds:
+            torch.manual_seed(seed)
+            made.append([(b, build(b)) for b in space.blocks_of(z)])
+    return nn.Sequential(*(ByBlock([b for b, _ in place], [m for _, m in place]) for place in zip(*made)))
+
+
+class ByBlock(nn.Module):
+    """k networks' blocks at one place, (b, k c, h, w) -> (b, k d, ...)."""
+
+    def __init__(self, blocks: Sequence[Block], modules: Sequence[nn.Module]):
+        super().__init__()
+        kinds = {b: [i for i, other in enumerate(blocks) if other == b] for b in dict.fromkeys(blocks)}
+        self.parts = nn.ModuleList(side_by_side([modules[i] for i in of_kind]) for of_kind in kinds.values())
+        self.index = [torch.tensor(of_kind) for of_kind in kinds.values()]
+        self.back = torch.cat(self.index).argsort()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(self.parts) == 1:
+            y: Tensor = self.parts[0](x)
+            return y
+        k = len(self.back)
+        each = x.unflatten(1, (k, -1))
+        found = [part(each[:, i].flatten(1, 2)).unflatten(1, (len(i), -1)) for part, i in zip(self.parts, self.index)]
+        return torch.cat(found, 1)[:, self.back].flatten(1, 2)
 
 
 def side_by_side(nets: Sequence[nn.Module]) -> nn.Module:

@@ -28,16 +28,16 @@ TRUTH = Path(__file__).parent.parent / "tests" / "data" / "truth-digits-729.json
 
 
 def truth_space() -> Space:
-    """Stem, six layers (skip, or inverted residuals of two sizes; two layers halve the image), head."""
+    """Stem, six layers (skip, or inverted residuals of two sizes; one layer halves the image), head."""
 
     def layer(name: str, size: int, stride: int) -> Block:
         if name == "skip":
             return Block("skip", WIDTH, WIDTH, size, size, stride)
         return Block("mbconv", WIDTH, WIDTH, size, size, stride, int(name[3]), int(name[1]), act="relu")
 
-    slots, size = [Slot.of("stem", "x", "n0", {}, lambda: Block("stem", 1, WIDTH, 8, 8, kernel=3, act="relu"))], 8
+    slots, size = [Slot.of("stem", "x", "n0", {}, lambda: Block("stem", 1, WIDTH, 8, 8, 2, 3, act="relu"))], 4
     for i in range(LAYERS):
-        stride = 2 if i in (2, 4) else 1
+        stride = 2 if i == 3 else 1
 
         def block(name: str, size: int = size, stride: int = stride) -> Block:
             return layer(name, size, stride)

@@ -14,6 +14,7 @@ from .pipeline import RUN, SET, settings_of
 
 TITLES = {
     "inherited": "inherited accuracy",
+    "within": "inherited, within fifths of MACs",
     "macs": "MACs alone",
     "params": "parameters alone",
     "kl": "nearness to {all_paths} (symmetrised KL)",
@@ -46,7 +47,7 @@ def health_command(
     show_table(
         f"{run}: {found['algorithm']}, {networks} networks trained alone for {epochs} epochs",
         ["order of", ">networks", ">Kendall", "95 % interval", ">Spearman", "95 % interval"],
-        [_row(TITLES[name].format(**found), rank) for name, rank in found["ranks"].items()],
+        [_row(title.format(**found), found["ranks"][name]) for name, title in TITLES.items() if name in found["ranks"]],
     )
     recalibration, skips, choice = found["recalibration"], found["skip_share"], found["choice"]
     least, most = found["visits"]["least"], found["visits"]["most"]
@@ -78,6 +79,13 @@ def _numbers(text: str) -> list[float]:
 def _row(title: str, rank: dict[str, Any]) -> list[str]:
     def interval(of: str) -> str:
         low, high = rank[f"{of}_interval"]
-        return f"{low:.2f} to {high:.2f}"
+        return f"{low:.2f} to {high:.2f}" if low == low else ""
 
-    return [title, str(rank["n"]), f"{rank['kendall']:.2f}", interval("kendall"), f"{rank['spearman']:.2f}", interval("spearman")]
+    return [
+        title,
+        str(rank["n"]),
+        f"{rank['kendall']:.2f}",
+        interval("kendall"),
+        f"{rank['spearman']:.2f}" if rank["spearman"] == rank["spearman"] else "",
+        interval("spearman"),
+    ]

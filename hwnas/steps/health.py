@@ -11,7 +11,8 @@ import numpy as np
 
 from ..cost import CostModel
 from ..data import Batches
-from ..health import all_paths, kl_to_all_paths, rank_correlation, verdict
+from ..health import all_paths, kl_to_all_paths, rank_correlation, rank_within, verdict
+from ..health.rank import fifths
 from ..journal import Journal
 from ..space import Codes, Space
 from ..supernet import Supernet, fix
@@ -36,7 +37,8 @@ def health(
     show: Show = silent,
     rates: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """Trains `networks` architectures alone, from scratch, and compares. Killed, it goes on with the next network.
+    """Trains `networks` architectures alone, from scratch, and compares. Killed, it goes on with the next network; networks that
+    are trained stay, for more of them, and for other supernets of the run.
 
     Drawn uniformly over genes with the run's seed; quintile 1 to 5 draws from one fifth of the MACs instead, where size
     cannot help. ceiling: so many of them are trained a second time, with another seed: no ranking can agree better than
@@ -48,7 +50,8 @@ def health(
     net, space = load_supernet(run), run.space
     Z = _draw(space, networks, quintile, run.experiment.seed)
     settings = {"seed": run.experiment.seed, **run.experiment.retrain.recipe, **(recipe or {}), "epochs": epochs}
-    mark = stamp(run.supernet.name, networks, quintile, settings)
+    e = run.experiment  # networks are trained alone once for all supernets of the run, unless one of those teaches them
+    mark = stamp(space.hash, e.data, e.seed, quintile, settings, run.supernet.name if settings.get("distill") else "")
     alone = _train_alone(run, net, Z, settings, mark, 0, networks, show)
     again = _train_alone(run, net, Z, settings, mark, 1, min(ceiling, networks), show)
 
@@ -60,6 +63,7 @@ def health(
         "macs": rank_correlation(costs[:, 0], alone),
         "params": rank_correlation(costs[:, 1], alone),
     }
+    ranks["within"] = rank_within(inherited, alone, fifths(costs[:, 0]))
     if len(again) > 2:
         ranks["ceiling"] = rank_correlation(again, alone[: len(again)])
     training = Batches(run.data.train, KL_IMAGES, run.experiment.seed)
@@ -91,7 +95,7 @@ def health(
         ],
         "verdict": verdict(ranks, gap, visits["most"]["visits"] / max(1, visits["least"]["visits"])),
     }
-    write_json(run.path / f"health-{mark}.json", found)
+    write_json(run.path / f"health-{stamp(mark, run.supernet.name, networks)}.json", found)
     return found
 
 
