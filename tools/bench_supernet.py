@@ -28,7 +28,7 @@ from hwnas.slot import Slot
 from hwnas.space import Space
 from hwnas.spaces import mobilenet
 from hwnas.supernet import Supernet, fix, resize
-from hwnas.train import Recipe, Run, parse_options
+from hwnas.train import Constraint, Recipe, Run, parse_options
 from hwnas.train.darts import darts
 from hwnas.train.gdas import gdas
 from hwnas.train.proxylessnas import proxylessnas
@@ -82,9 +82,12 @@ def static_step(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe) -> Do:
     return step
 
 
-def algorithm_step(algorithm: Callable, net: Supernet, x: Tensor, y: Tensor, recipe: Recipe, **options: object) -> tuple[Do, Run]:
+def algorithm_step(
+    algorithm: Callable, net: Supernet, x: Tensor, y: Tensor, recipe: Recipe, constraint: Constraint | None = None, **options: object
+) -> tuple[Do, Run]:
     net.train()
     run = Run(net, net.space, recipe, 10_000, 100, make_optimizer(net, recipe), lambda k: (x, y), net)
+    run.constraint = constraint
     run.arch_batch = lambda k: (x, y)
     chosen = parse_options(algorithm, options)
     inner = algorithm(run) if chosen is None else algorithm(run, chosen)

@@ -28,16 +28,16 @@ TRUTH = Path(__file__).parent.parent / "tests" / "data" / "truth-digits-729.json
 
 
 def truth_space() -> Space:
-    """Stem, six layers (skip, or inverted residuals of two sizes; two layers halve the image), head."""
+    """Stem, six layers (skip, or inverted residuals of two sizes; one layer halves the image), head."""
 
     def layer(name: str, size: int, stride: int) -> Block:
         if name == "skip":
             return Block("skip", WIDTH, WIDTH, size, size, stride)
         return Block("mbconv", WIDTH, WIDTH, size, size, stride, int(name[3]), int(name[1]), act="relu")
 
-    slots, size = [Slot.of("stem", "x", "n0", {}, lambda: Block("stem", 1, WIDTH, 8, 8, kernel=3, act="relu"))], 8
+    slots, size = [Slot.of("stem", "x", "n0", {}, lambda: Block("stem", 1, WIDTH, 8, 8, 2, 3, act="relu"))], 4
     for i in range(LAYERS):
-        stride = 2 if i in (2, 4) else 1
+        stride = 2 if i == 3 else 1
 
         def block(name: str, size: int = size, stride: int = stride) -> Block:
             return layer(name, size, stride)
@@ -69,11 +69,19 @@ def all_codes() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Truth:
-    """accuracy (729,): mean over seeds; seed_std: one seed's standard deviation, pooled over architectures."""
+    """scores (729, seeds) of networks trained alone."""
 
-    accuracy: np.ndarray
-    seed_std: float
-    seeds: int
+    scores: np.ndarray
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """(729,) the truth: the mean over seeds."""
+        return np.asarray(self.scores.mean(1))
+
+    @property
+    def seed_std(self) -> float:
+        """One seed's standard deviation, pooled over architectures."""
+        return float(np.sqrt(self.scores.var(1, ddof=1).mean()))
 
     @classmethod
     def load(cls, path: Path = TRUTH) -> Truth:
@@ -85,8 +93,7 @@ class Truth:
             raise SystemExit(
                 f"{path}: {sum(len(e) >= 3 for e in each)} of {len(each)} architectures have 3 seeds: python tools/make_truth.py"
             )
-        table = np.array([e[:least] for e in each])
-        return cls(table.mean(1), float(np.sqrt(table.var(1, ddof=1).mean())), least)
+        return cls(np.array([e[:least] for e in each]))
 
     def of(self, Z: np.ndarray) -> np.ndarray:
         """(n,) true scores of codes Z (n, 6)."""

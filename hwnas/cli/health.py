@@ -7,14 +7,17 @@ from typing import Any
 
 import typer
 
+from ..errors import HwnasError
 from ..steps import RunFolder, health
 from .console import JSON, LUT, bar, console, show_json, show_table
 from .pipeline import RUN, SET, settings_of
 
 TITLES = {
     "inherited": "inherited accuracy",
+    "within": "inherited, within fifths of MACs",
     "macs": "MACs alone",
     "params": "parameters alone",
+    "kl": "nearness to {all_paths} (symmetrised KL)",
     "ceiling": "the same networks, another seed",
 }
 
@@ -25,6 +28,9 @@ def health_command(
     epochs: int = typer.Option(5, "--epochs", min=1, help="For each of them, from scratch."),
     ceiling: int = typer.Option(10, "--ceiling", min=0, help="So many are trained a second time: the noise ceiling. 0 = none."),
     quintile: int = typer.Option(0, "--quintile", min=0, max=5, help="Draw from this fifth of the MACs, 1 to 5; 0 = from all."),
+    rates: str = typer.Option(
+        "", "--drop-rates", help="0,0.1,0.5: trains a one-shot supernet with each, by the run's recipe, and shows how well it ranks."
+    ),
     set: list[str] = SET,
     lut: Path = LUT,
     json: bool = JSON,
@@ -34,14 +40,14 @@ def health_command(
     Takes as long as training --networks + --ceiling networks; killed, the same command goes on. 20 networks give an interval
     of about +-0.25, 40 of +-0.15.
     """
-    found = health(RunFolder.open(run, lut), networks, epochs, ceiling, quintile, settings_of(set), bar)
+    found = health(RunFolder.open(run, lut), networks, epochs, ceiling, quintile, settings_of(set), bar, _numbers(rates))
     if json:
         show_json(found)
         return
     show_table(
         f"{run}: {found['algorithm']}, {networks} networks trained alone for {epochs} epochs",
         ["order of", ">networks", ">Kendall", "95 % interval", ">Spearman", "95 % interval"],
-        [_row(TITLES[name], rank) for name, rank in found["ranks"].items()],
+        [_row(title.format(**found), found["ranks"][name]) for name, title in TITLES.items() if name in found["ranks"]],
     )
     recalibration, skips, choice = found["recalibration"], found["skip_share"], found["choice"]
     least, most = found["visits"]["least"], found["visits"]["most"]
@@ -53,13 +59,33 @@ def health_command(
         f"{choice['best']:.2%} for the best" + (f"; one seed's sd {choice['seed_sd']:.2%}" if choice["seed_sd"] is not None else ""),
         highlight=False,
     )
+    if found["drop_rates"]:
+        show_table(
+            "one-shot supernets, by the drop rate they were trained with",
+            [">drop rate", ">Kendall", "95 % interval", ">mean accuracy"],
+            [[f"{r['drop']:g}", *_row("", r)[2:4], f"{r['mean_accuracy']:.2%}"] for r in found["drop_rates"]],
+        )
     for sentence in found["verdict"]:
         console.print(f"[bold]{sentence}[/bold]", highlight=False)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise HwnasError(f"--drop-rates {text}: expected numbers such as 0,0.1,0.5") from None
 
 
 def _row(title: str, rank: dict[str, Any]) -> list[str]:
     def interval(of: str) -> str:
         low, high = rank[f"{of}_interval"]
-        return f"{low:.2f} to {high:.2f}"
+        return f"{low:.2f} to {high:.2f}" if low == low else ""
 
-    return [title, str(rank["n"]), f"{rank['kendall']:.2f}", interval("kendall"), f"{rank['spearman']:.2f}", interval("spearman")]
+    return [
+        title,
+        str(rank["n"]),
+        f"{rank['kendall']:.2f}",
+        interval("kendall"),
+        f"{rank['spearman']:.2f}" if rank["spearman"] == rank["spearman"] else "",
+        interval("spearman"),
+    ]

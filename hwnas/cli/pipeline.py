@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..architecture import short_name
 from ..cost import FIELDS, METRICS, CostModel
-from ..errors import HwnasError
+from ..errors import HwnasError, did_you_mean
 from ..score import RunScorer
 from ..search import Target
 from ..steps import (
@@ -20,6 +20,7 @@ from ..steps import (
     RunFolder,
     deliver,
     derived_winner,
+    finalist,
     load_experiment,
     load_supernet,
     profile_devices,
@@ -172,21 +173,38 @@ def search(
 def retrain(
     run: Path = RUN,
     epochs: int = typer.Option(5, "--epochs"),
+    device: list[str] = typer.Option([], "--device", help="Only winners for this device. Repeat for more; default all."),
+    top: int = typer.Option(1, "--top", min=1, help="Train so many of the best that the search found; the best of them is exported."),
+    width: float = typer.Option(1.0, "--width", help="Times as many channels in every block, from scratch: searched small, deployed wide."),
     scratch: bool = typer.Option(False, "--scratch", help="Start from fresh weights instead of the supernet's."),
     set: list[str] = SET,
     workers: int = WORKERS,
     ray: str = RAY,
     lut: Path = LUT,
 ) -> None:
-    """Trains every winner alone; `hwnas export` then takes those weights."""
+    """Trains winners alone; `hwnas export` then takes those weights.
+
+    --set distill=0.5: half of the loss comes from the supernet's largest network.
+    """
     opened = RunFolder.open(run, lut)
-    fields = opened.experiment.model_dump() | {"retrain": {"epochs": epochs, "inherit": not scratch, "recipe": settings_of(set)}}
+    fields = opened.experiment.model_dump() | {
+        "retrain": {"epochs": epochs, "inherit": not scratch, "top": top, "width": width, "recipe": settings_of(set)}
+    }
     opened = RunFolder(run, Experiment.parse(fields, "hwnas retrain"), lut)
+    for name in device:
+        if name not in opened.experiment.devices:
+            raise did_you_mean("--device", name, opened.experiment.devices)
     with Workers(workers, ray) as hands:
         winners = _search(opened, hands)
     for winner in winners:
+        if device and winner.target.budget.device not in device:
+            continue
         own = opened.for_budget(winner.target.budget)
-        retrain_winner(own, load_supernet(own), winner, bar)
+        net, (model, _) = load_supernet(own), resolve(own, winner.target.budget)
+        chosen = finalist(own, net, model, winner, make_scorer(own, net), bar)
+        retrain_winner(own, net, chosen, bar)
+        if chosen.note and (top > 1 or width != 1):
+            _say(f"{chosen.target.budget.device} {chosen.target.budget.name}: {chosen.note}")
     _say(f"Next: hwnas export {run}")
 
 
@@ -331,7 +349,10 @@ def _finish(run: RunFolder, json: bool, workers: int, ray: str) -> None:
             own = run.for_budget(winner.target.budget)
             net = load_supernet(own)
             model, _ = resolve(own, winner.target.budget)
-            deliver(own, net, model, winner, make_scorer(own, net, hands), bar)
+            scorer = make_scorer(own, net, hands)
+            if own.retraining.epochs:
+                winner = finalist(own, net, model, winner, scorer, bar)
+            deliver(own, net, model, winner, scorer, bar)
     summary = summarize(run)
     if json:
         show_json(summary)

@@ -127,6 +127,15 @@ def trade_chart(found: Sequence[Trade]) -> Chart:
     return {"data": data, "layout": layout}
 
 
+def drop_chart(rates: Sequence[Mapping[str, Any]]) -> Chart:
+    """Kendall of one-shot supernets against networks trained alone, by drop rate, with its 95 % interval (Bender et al. 2018)."""
+    rates = sorted(rates, key=lambda r: r["drop"])
+    x, y = [r["drop"] for r in rates], [r["kendall"] for r in rates]
+    low, high = np.array([r["kendall_interval"] for r in rates]).T
+    bars = {"type": "data", "symmetric": False, "array": _r(high - y), "arrayminus": _r(y - low), "color": "--muted", "thickness": 1}
+    return {"data": [{**_curve(x, y, "Kendall", 0), "error_y": bars}], "layout": {**_layout("drop rate r", "Kendall"), "showlegend": False}}
+
+
 def _points(x: Any, y: Any, name: str, color: str, size: int, opacity: float, outline: str = "", text: Sequence[str] = ()) -> Chart:
     marker: Chart = {"size": size, "color": color, "opacity": opacity, "line": {"width": 3 if outline else 0, "color": outline or color}}
     chart: Chart = {"type": "scatter", "mode": "markers", "name": name, "x": _r(x), "y": _r(y), "marker": marker}

@@ -11,7 +11,7 @@ from ..architecture import short_name
 from ..cost import METRICS, CostModel
 from .accuracy_model import AccuracyModel
 from .all_devices import cover, cross, points
-from .charts import Chart, agreement_chart, curve_chart, front_chart, progress_chart, trade_chart
+from .charts import Chart, agreement_chart, curve_chart, drop_chart, front_chart, progress_chart, trade_chart
 from .findings import Findings, Outcome, Scores, Table
 from .parts import parts_of
 from .picture import block_text, picture
@@ -42,7 +42,10 @@ class View:
             "validation": curve_chart(curves, "valid_accuracy", "search-validation accuracy, %", 100),
         }
         self.curves = {k: self._chart(f"curve-{k}", c) for k, c in made.items() if c}
-        self.health = findings.health
+        self.health = [
+            {**h, "chart": self._chart(f"drop-{i}", drop_chart(h["drop_rates"])) if h.get("drop_rates") else None}
+            for i, h in enumerate(findings.health)
+        ]
         self.missing = [*findings.missing, *(f"{o.title}: {m}" for o in findings.outcomes for m in o.missing)]
 
     def _chart(self, name: str, chart: Chart) -> str:

@@ -35,7 +35,7 @@ from .retime import table_facts
 from .retrain import retrain_winner
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
-from .settle import MAX_ROUNDS, own_file, prove, search_again, settle
+from .settle import MAX_ROUNDS, Rounds, own_file, prove, search_again, settle
 
 LAYER_SAMPLES = 16  # batches of training images on which the layers of an int8 file are compared
 
@@ -55,13 +55,14 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
     if done := read_stamped(folder / "certificate.json", mark):
         return done
 
-    winner, rounds = settle(run, model, winner, scorer, show)
+    as_searched = run.retraining.width == 1  # a wider network was never searched: its file is judged, and nothing else is tried
+    winner, rounds = settle(run, model, winner, scorer, show) if as_searched else (winner, Rounds())
     for left in reversed(range(MAX_ROUNDS)):
         module = _module(run, net, winner, scorer, show)
         images = calibration_images(run.data.train, run.space.input_size(winner.z), device.batch, seed=experiment.seed)
         proof, files = prove(run, winner, module, folder, show, "the final file", (".onnx", ".tflite", ".safetensors"), images)
         rounds.add(run, winner, proof, "final file")
-        if proof.verdict != "FAIL" or not left:
+        if proof.verdict != "FAIL" or not left or not as_searched:
             break
         if (following := search_again(run, model, winner, proof, scorer, rounds, show)) is None:
             break
@@ -150,4 +151,5 @@ def _tested(
 
 
 def _architecture(run: RunFolder, z: np.ndarray) -> dict[str, Any]:
-    return {"space": run.space.spec, "space_hash": run.space.hash, "choices": run.space.decode(z)}
+    width = {"width": run.retraining.width} if run.retraining.width != 1 else {}  # times as many channels as the space says
+    return {"space": run.space.spec, "space_hash": run.space.hash, **width, "choices": run.space.decode(z)}

@@ -74,6 +74,8 @@ class RetrainSettings(_Section):
 
     epochs: int = Field(default=0, ge=0)
     inherit: bool = True  # from the supernet's weights, or from scratch
+    top: int = Field(default=1, ge=1)  # so many of the best that were found are trained, and the best of those is exported
+    width: float = Field(default=1.0, gt=0, le=8)  # times as many channels in every block; not 1: from scratch
     recipe: dict[str, Any] = {}
 
 

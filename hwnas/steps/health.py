@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from ..cost import CostModel
+from ..data import Batches
 from ..errors import HwnasError
-from ..health import rank_correlation, verdict
+from ..health import all_paths, kl_to_all_paths, rank_correlation, rank_within, verdict
+from ..health.rank import fifths
 from ..journal import Journal
 from ..space import Codes, Space
 from ..supernet import Supernet, fix
 from ..train import Progress, Recipe, newest, read_progress, retrain, split_accuracy
+from .drop_rates import drop_rates
 from .progress import Show, silent
 from .run_folder import RunFolder, stamp, write_json
 from .search import make_scorer
 from .train import load_supernet
 
 POOL = 2000  # codes that a quintile of MACs is taken from
+KL_IMAGES, KL_BATCHES = 64, 4  # training images in a batch whose predictions are compared, and batches
 
 
 def health(
@@ -31,12 +36,15 @@ def health(
     quintile: int = 0,
     recipe: dict[str, Any] | None = None,
     show: Show = silent,
+    rates: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """Trains `networks` architectures alone, from scratch, and compares. Killed, it goes on with the next network.
+    """Trains `networks` architectures alone, from scratch, and compares. Killed, it goes on with the next network; networks that
+    are trained stay, for more of them, and for other supernets of the run.
 
     Drawn uniformly over genes with the run's seed; quintile 1 to 5 draws from one fifth of the MACs instead, where size
     cannot help. ceiling: so many of them are trained a second time, with another seed: no ranking can agree better than
-    two trainings do. Accuracies are those of the search-validation split. Writes health-<stamp>.json in the run.
+    two trainings do. rates: for each of these drop rates a one-shot supernet is trained, too, and compared. Accuracies are those
+    of the search-validation split. Writes health-<stamp>.json in the run.
     """
     if run.traits.learns and (budgets := run.experiment.parsed_budgets()):
         run = run.for_budget(budgets[0])  # such a run has a supernet for each budget
@@ -45,7 +53,8 @@ def health(
     net, space = load_supernet(run), run.space
     Z = _draw(space, networks, quintile, run.experiment.seed)
     settings = {"seed": run.experiment.seed, **run.experiment.retrain.recipe, **(recipe or {}), "epochs": epochs}
-    mark = stamp(run.supernet.name, networks, quintile, settings)
+    e = run.experiment  # networks are trained alone once for all supernets of the run, unless one of those teaches them
+    mark = stamp(space.hash, e.data, e.seed, quintile, settings, run.supernet.name if settings.get("distill") else "")
     alone = _train_alone(run, net, Z, settings, mark, 0, networks, show)
     again = _train_alone(run, net, Z, settings, mark, 1, min(ceiling, networks), show)
 
@@ -57,8 +66,13 @@ def health(
         "macs": rank_correlation(costs[:, 0], alone),
         "params": rank_correlation(costs[:, 1], alone),
     }
+    ranks["within"] = rank_within(inherited, alone, fifths(costs[:, 0]))
     if len(again) > 2:
         ranks["ceiling"] = rank_correlation(again, alone[: len(again)])
+    training = Batches(run.data.train, KL_IMAGES, run.experiment.seed)
+    reference, whole = all_paths(space, net.share, run.traits.summed)
+    kl = kl_to_all_paths(net, Z, [training.at(k)[0] for k in range(min(KL_BATCHES, training.per_epoch))], whole)
+    ranks["kl"] = rank_correlation(-kl, alone)
     visits = _visits(run)
     gap = float((inherited - as_left).mean())
     found = {
@@ -66,6 +80,8 @@ def health(
         "algorithm": run.experiment.train.algorithm,
         "epochs_alone": epochs,
         "quintile_of_macs": quintile or None,
+        "all_paths": reference,
+        "drop_rates": drop_rates(run, Z, alone, rates, show),
         "ranks": {name: r.to_dict() for name, r in ranks.items()},
         "recalibration": {"with": float(inherited.mean()), "without": float(as_left.mean())},
         "visits": visits,
@@ -77,12 +93,12 @@ def health(
             "seed_sd": float(np.std(again - alone[: len(again)]) / np.sqrt(2)) if len(again) else None,
         },
         "networks": [
-            {"choices": space.decode(z), "alone": float(a), "inherited": float(i), "macs": float(m), "params": float(p)}
-            for z, a, i, (m, p) in zip(Z, alone, inherited, costs)
+            {"choices": space.decode(z), "alone": float(a), "inherited": float(i), "macs": float(m), "params": float(p), "kl": float(k)}
+            for z, a, i, (m, p), k in zip(Z, alone, inherited, costs, kl)
         ],
         "verdict": verdict(ranks, gap, visits["most"]["visits"] / max(1, visits["least"]["visits"])),
     }
-    write_json(run.path / f"health-{mark}.json", found)
+    write_json(run.path / f"health-{stamp(mark, run.supernet.name, networks)}.json", found)
     return found
 
 

@@ -29,7 +29,7 @@ class OneShot:
             raise HwnasError(f"one_shot: drop={self.drop} must be below 1 and ramp={self.ramp} not above")
 
 
-@traits(Traits(share=False, one_stage=False))
+@traits(Traits(share=False, one_stage=False, summed=True))
 def one_shot(run: Run, options: OneShot) -> Step:
     """All paths are on, and summed; while training, paths are dropped at random, so that the network stays good without them.
 

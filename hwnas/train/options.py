@@ -23,6 +23,7 @@ class Traits:
     one_stage: bool = True  # the derived network may keep its inherited weights, or must be retrained
     share: bool | None = None  # how options hold weights: sliced from one (True), each its own (False), either (None)
     held_out: float = 0.0  # share of the training images that teach the architecture and not the weights (never the test set)
+    summed: bool = False  # trained with all paths on, as a plain sum; evaluated by zeroing out
     epoch: str = "one pass over the training images"
 
 

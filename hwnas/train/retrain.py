@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Batches, Dataset, Split, to_float
+from ..spaces.widened import widened
 from ..supernet import Supernet, fix, resize
+from ..supernet.network import network
 from .afresh import reset_parameters
 from .loop import Algorithm, train
 from .progress import Report
@@ -29,16 +31,22 @@ def retrain(
     out: Path,
     *,
     inherit: bool = True,
+    width: float = 1.0,
     resume: bool = False,
     report: Report | None = None,
 ) -> nn.Module:
     """Architecture z (genes,) trained further from the supernet's weights, or from scratch (inherit off), as a plain module.
 
+    width: times as many channels in every block, with fresh weights (see `hwnas.spaces.widened`).
     With recipe.distill > 0 the supernet's largest network teaches it, too (Hinton et al. 2015, temperature 1). Its input
     has `space.input_size(z)`; it comes back in evaluation mode, with the BatchNorm statistics of its own training.
     """
     space = net.space
-    student = fix(net, z)
+    if width != 1:
+        inherit = False
+        student: nn.Module = network(widened(space, width), z)
+    else:
+        student = fix(net, z)
     if not inherit:
         torch.manual_seed(recipe.seed)
         reset_parameters(student)
@@ -55,7 +63,7 @@ def retrain(
         out,
         resume=resume,
         report=report,
-        about={"architecture": space.decode(z), "inherit": inherit},
+        about={"architecture": space.decode(z), "inherit": inherit} | ({"width": width} if width != 1 else {}),
         each_epoch=lambda: {"valid_accuracy": split_accuracy(student, data.valid, size)},
     )
     return student.eval()

@@ -39,7 +39,7 @@ def test_an_architecture_is_learned_for_each_budget_and_delivered(workplace: Pat
     derived = [json.loads(p.read_text()) for p in tmp_path.glob("runs/x/supernet/*/derived.json")]
     assert len(derived) == 2 and all(d["costs"]["latency_ms"]["upper"] <= d["costs"]["latency_ms"]["limit"] for d in derived)
 
-    found = hwnas("search", "runs/x", "--json", cwd=tmp_path)
+    found = hwnas("search", "runs/x", "--force", "--no-retime", "--json", cwd=tmp_path)
     winners = json.loads(found.stdout)
     assert found.returncode == 0 and [w["choices"] in [d["choices"] for d in derived] for w in winners] == [True, True]
     exported = hwnas("export", "runs/x", "--json", cwd=tmp_path)

@@ -13,7 +13,7 @@ from hwnas.steps.health import skip_share
 
 
 def test_health_of_the_tiny_run(workplace: Path, cli: Cli) -> None:
-    words = ("health", "runs/tiny", "--networks", 4, "--epochs", 1, "--ceiling", 3, "--json")
+    words = ("health", "runs/tiny", "--networks", 4, "--epochs", 1, "--ceiling", 3, "--drop-rates", "0,0.5", "--json")
     done = cli(*words)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -21,6 +21,8 @@ def test_health_of_the_tiny_run(workplace: Path, cli: Cli) -> None:
     assert found["ranks"]["inherited"]["n"] == 4 and found["ranks"]["ceiling"]["n"] == 3
     assert found["choice"]["best"] == max(n["alone"] for n in found["networks"]) >= found["choice"]["by_inherited"]
     assert found["visits"]["least"]["visits"] > 0 and found["verdict"]
+    assert found["all_paths"] == "the largest network" and all(n["kl"] >= 0 for n in found["networks"])
+    assert [r["drop"] for r in found["drop_rates"]] == [0, 0.5] and all(r["n"] == 4 for r in found["drop_rates"])
     rows = next((workplace / "runs/tiny/health").glob("*.jsonl"))
     assert len(rows.read_text().splitlines()) == 1 + 4 + 3
 
@@ -31,7 +33,9 @@ def test_health_of_the_tiny_run(workplace: Path, cli: Cli) -> None:
     assert rows.read_bytes() == before, "trained again, it ends with the same bits"
     assert again["networks"] == found["networks"]
     table = cli(*words[:-1])
-    assert "inherited accuracy" in table.stdout and "MACs alone" in table.stdout and "visits:" in table.stderr
+    assert (
+        "inherited accuracy" in table.stdout and "MACs alone" in table.stdout and "drop rate" in table.stdout and "visits:" in table.stderr
+    )
 
 
 def test_skip_share_by_hand() -> None:

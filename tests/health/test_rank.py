@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwnas.health import Rank, rank_correlation, verdict
+from hwnas.health import Rank, rank_correlation, rank_within, verdict
+from hwnas.health.rank import fifths
 
 
 def test_by_hand() -> None:
@@ -13,6 +14,16 @@ def test_by_hand() -> None:
     rank = rank_correlation(a, b)
     assert rank.n == 4 and rank.kendall == pytest.approx((5 - 1) / 6) and rank.spearman == pytest.approx(1 - 6 * 2 / (4 * 15))
     assert rank_correlation(a, -a).kendall == -1 and rank_correlation(a, a).kendall_interval == (1, 1)
+
+
+def test_within_groups_by_hand() -> None:
+    size = np.array([1.0, 2, 3, 4, 5, 6])
+    groups = fifths(size)
+    assert groups.tolist() == [0, 0, 1, 2, 3, 4]
+    a, b, two = np.array([1.0, 2, 3, 11, 13, 12]), np.array([1.0, 2, 3, 11, 12, 13]), np.array([0, 0, 0, 1, 1, 1])
+    found = rank_within(a, b, two)
+    assert found.kendall == pytest.approx((3 + 2 - 1) / 6) and np.isnan(found.spearman)
+    assert rank_within(size, -size, two).kendall == -1 and np.isnan(rank_within(size, size, np.arange(6)).kendall)
 
 
 def test_constant_scores_have_no_order() -> None:
