@@ -31,7 +31,8 @@ def transfer_space(
 ) -> tuple[Quietness, Transferred]:
     """Measures a few whole networks of the space on the device, and takes the rest from tables of other devices.
 
-    sources: names of devices profiled on this space, or of tables that come with hwnas; the networks are chosen for what they tell about the new device.
+    sources: names of devices profiled on this space, or of tables that come with hwnas; the networks are chosen for what they tell about
+    the new device.
     """
     if networks < 3:
         raise HwnasError(f"transfer: {networks} networks are too few, at least 3")
