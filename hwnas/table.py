@@ -155,9 +155,20 @@ class Table:
 
         Level is relative to the median over the table. So much is no longer a drift that can be divided out.
         """
-        clock, level = self._clock(clock), self._level(clock)
+        level = self.level(clock)
         rows = {(key, r): (line, s) for key, rounds in self._samples.items() for r, (line, s) in rounds.items()}
         return {where: level(line) for where, (line, s) in rows.items() if s.error is None and abs(level(line) - 1) > limit}
+
+    def level(self, clock: Clock = "auto") -> Callable[[int], float]:
+        """Line of the file -> how slow the machine was there, by the sentinels nearest to it; 1 is the median over the table."""
+        sentinels = self._sentinel_levels(self._clock(clock))
+        lines, levels = np.array([line for line, _ in sentinels]), np.array([level for _, level in sentinels])
+
+        def level(line: int) -> float:
+            near = np.argsort(np.abs(lines - line), kind="stable")[:NEAREST]
+            return float(np.median(levels[near])) if len(near) else 1.0
+
+        return level
 
     def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float]]:
         """[(line, time of the sentinel relative to its median over the table)], of all that did not fail."""
@@ -168,7 +179,7 @@ class Table:
     def _times(self, clock: Clock) -> dict[str, list[np.ndarray]]:
         """Key -> the repeats (repeats,) of each of its rounds in ms, drift divided out; keys that failed are not in it."""
         clock, failed = self._clock(clock), self.failed
-        level = self._level(clock)
+        level = self.level(clock)
         return {
             key: [sample.times_ms(clock) / level(line) for line, sample in rounds.values()]
             for key, rounds in self._samples.items()
@@ -180,17 +191,6 @@ class Table:
         if clock != "auto":
             return clock
         return "cpu" if all(s.cpu_ns is not None for key in self.keys for s in self.samples(key) if s.error is None) else "wall"
-
-    def _level(self, clock: Clock) -> Callable[[int], float]:
-        """Line -> how slow the machine was there, by the sentinels nearest to it."""
-        sentinels = self._sentinel_levels(clock)
-        lines, levels = np.array([line for line, _ in sentinels]), np.array([level for _, level in sentinels])
-
-        def level(line: int) -> float:
-            near = np.argsort(np.abs(lines - line), kind="stable")[:NEAREST]
-            return float(np.median(levels[near])) if len(near) else 1.0
-
-        return level
 
     def _add(self, row: dict[str, Any], line: int) -> None:
         key, round, sitting = row.get("key"), row.get("round"), row.get("sitting")

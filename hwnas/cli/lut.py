@@ -34,6 +34,7 @@ from ..predict import Trust, calibrate, device_model
 from ..predict.calibration import MIN_NETWORKS
 from ..profiler import is_estimate
 from ..search import reachable
+from ..shipped import device_names
 from ..space import Space
 from ..spaces import load_space
 from ..table import Table
@@ -105,12 +106,16 @@ def show(
 
 @lut.command()
 def check(
-    tables: list[str] = typer.Argument(help="Devices or paths; none checks every table in --lut.", default=None),
+    tables: list[str] = typer.Argument(
+        help="Devices or paths; none checks every table in --lut, and those that come with hwnas.", default=None
+    ),
     lut: Path = LUT,
     json: bool = JSON,
 ) -> None:
     """Whether tables can be right: lines, keys, duplicates, impossible values, noise, drift, fingerprints, content. Exit code 1 if not."""
-    paths = [table_path(name, lut) for name in tables or []] or sorted(lut.glob("*/table.jsonl"))
+    paths = [table_path(name, lut) for name in tables or []] or sorted(
+        {*lut.glob("*/table.jsonl")} | {t for folder in device_names(lut).values() if (t := folder / "table.jsonl").exists()}
+    )
     if not paths:
         raise HwnasError(f"no table in {lut}: name one, or --lut DIR")
     results = [check_table(path) for path in paths]

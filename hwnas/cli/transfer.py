@@ -16,7 +16,7 @@ from .console import JSON, LUT, bar, out, show_json
 
 def transfer(
     device: str = typer.Argument(help="The new device: one of `hwnas devices`, or the name of a folder under --lut with a device.toml."),
-    sources: str = typer.Option(..., "--from", help="Devices profiled on this space, separated by commas; more are better than one."),
+    sources: str = typer.Option(..., "--from", help="Devices profiled on this space, or tables that come with hwnas, separated by commas."),
     space: str = typer.Option(..., "--space", help="Name, name(key=value, ...), or file.py:function."),
     lut: Path = LUT,
     networks: int = typer.Option(10, "--networks", help="Whole networks to measure on the new device, at least 3."),

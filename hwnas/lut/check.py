@@ -15,7 +15,7 @@ from ..block import Block
 from ..cost.facts import facts, program_of
 from ..device import Device
 from ..errors import HwnasError
-from ..measure.quietness import DRIFT_LIMIT, NOISE_LIMIT, REJECTED_LIMIT
+from ..measure.quietness import DRIFT_LIMIT, NOISE_LIMIT, QUARANTINE, REJECTED_LIMIT
 from ..predict.choose import OVERHEAD
 from ..predict.trust import Trust, table_digest
 from ..sample import Sample
@@ -71,8 +71,8 @@ def check_table(path: Path) -> Checked:
     """Reads a table and the files beside it. Raises HwnasError only if it cannot be read at all."""
     raw = RawTable.read(path)
     rows = [row for _, row in raw.rows]
-    findings = [*_lines(raw), *_duplicates(raw), *_private(raw)]
     table = raw.table if raw.has_right_format else None
+    findings = [*_lines(raw), *_duplicates(raw, table), *_private(raw)]
     if table:
         findings += [*_plausible(raw, table), *_machine(table), *_files_beside(path, table)]
     if wrong := changed_since({**raw.header, "fingerprint": raw.fingerprint}, rows):
@@ -103,8 +103,9 @@ def _lines(raw: RawTable) -> Iterator[Finding]:
                 yield Finding("error", "keys", str(error), number)
 
 
-def _duplicates(raw: RawTable) -> Iterator[Finding]:
-    """A failure that was measured again later is no duplicate."""
+def _duplicates(raw: RawTable, table: Table | None) -> Iterator[Finding]:
+    """A failure that was measured again later is no duplicate, nor is a row in quarantine: see hwnas.measure.measure."""
+    slowness = table.level() if table else lambda line: 1.0
     seen: dict[tuple[str, int], tuple[int, Sample]] = {}
     for number, row in raw.rows:
         sample = Sample.from_dict(row)
@@ -112,13 +113,13 @@ def _duplicates(raw: RawTable) -> Iterator[Finding]:
             continue
         before = seen.get((row["key"], row["round"]))
         seen[row["key"], row["round"]] = number, sample
-        if before is None:
+        if before is None or abs(slowness(before[0]) - 1) > QUARANTINE:
             continue
         what = f"{row['key']} round {row['round']} is there twice, first in line {before[0]}"
         if before[1] == sample:
             yield Finding("warning", "duplicates", f"{what}, with the same timings", number)
             continue
-        old, new = before[1].latency_ms(), sample.latency_ms()
+        old, new = before[1].latency_ms() / slowness(before[0]), sample.latency_ms() / slowness(number)
         ratio = max(old, new) / min(old, new)
         level: Literal["error", "warning"] = "error" if ratio > CONTRADICTION else "warning"
         yield Finding(level, "duplicates", f"{what}: {1000 * old:.4g} us, then {1000 * new:.4g} us", number)

@@ -11,6 +11,7 @@ import scipy
 LOG_SPREAD = 2.0  # prior standard deviation of log variances around where they start: of the learned ones, and of a task's own
 FLOOR, CEILING = 1e-6, 1e2  # of a variance, where targets are around 1
 NOISE_FLOOR = 1e-4  # 1 %, squared: what a whole network's latency repeats within
+FREEDOM, REWEIGHTINGS = 4.0, 5  # degrees of freedom of Student's t; it settles within so many
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,22 @@ class GroupRidge:
         self._factor = scipy.linalg.cho_factor(np.tensordot(self.fitted, kernels, 1), lower=True)
         self._groups, self._y = task.groups, task.y
         self._dual = scipy.linalg.cho_solve(self._factor, task.y)
+        self.noise = float(self.fitted[-1])  # variance of a row of scale 1
+        return self
+
+    def fit_robust(self, task: Task) -> GroupRidge:
+        """As `fit`, with noise of Student's t instead of the normal distribution: some measurements may be far off.
+
+        By reweighting (Lange, Little & Taylor 1989): a row's noise grows with its residual. Residuals are left-out ones, because a row of
+        high leverage pulls the fit towards itself.
+        """
+        scale = task.scale
+        self.fit(task)
+        for _ in range(REWEIGHTINGS):
+            residual = (task.y - self.left_out) / task.scale
+            scale = task.scale * np.sqrt((FREEDOM + residual**2 / self.fitted[-1]) / (FREEDOM + 1))
+            self.fit(Task(task.groups, task.y, scale))
+        self.noise *= FREEDOM / (FREEDOM - 2)  # the variance of t, of which `fitted` has the squared scale
         return self
 
     def predict(self, groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

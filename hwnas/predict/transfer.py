@@ -11,6 +11,7 @@ PRIOR = (1.0, 0.1, 1e-3, 1e-3, 1e-3)  # mean, devices, roughness, options, pairs
 CANDIDATES = 600  # architectures among which those to measure are chosen
 LEARN_ROWS = 100  # of each source device, when it plays the new one
 LANDMARKS = 400  # architectures that span the smooth functions of a code
+ROBUST = 30  # measurements from which on outliers among them can be told; with fewer, one says what no other does
 SMOOTHING = 0.01  # noise of one source latency, as a variance relative to the mean
 
 
@@ -64,13 +65,17 @@ class Transfer:
         if len(rows) < 2 or rows.shape != latency_ms.shape or not (np.isfinite(latency_ms) & (latency_ms > 0)).all():
             raise HwnasError(f"transfer: {len(rows)} rows and latencies {latency_ms.shape}: expected two or more of both, above zero")
         self._unit_ms = float(np.median(latency_ms / self._scale[rows]))
-        self._ridge.fit(Task(tuple(F[rows] for F in self._groups), latency_ms / self._unit_ms, self._scale[rows]))
+        task = Task(tuple(F[rows] for F in self._groups), latency_ms / self._unit_ms, self._scale[rows])
+        if len(rows) < ROBUST:
+            self._ridge.fit(task)
+        else:
+            self._ridge.fit_robust(task)
         return self
 
     def predict(self) -> tuple[np.ndarray, np.ndarray]:
         """(latency_ms (n,), its standard deviation in ms (n,), measuring noise included) of all architectures on the new device."""
         mean, variance = self._ridge.predict(self._groups)
-        noise = self._ridge.fitted[-1] * self._scale**2
+        noise = self._ridge.noise * self._scale**2
         return self._unit_ms * np.maximum(mean, 0.1 * self._scale), self._unit_ms * np.sqrt(variance + noise)
 
     def _features(self, sources: np.ndarray) -> list[np.ndarray]:

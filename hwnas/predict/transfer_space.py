@@ -10,6 +10,7 @@ import numpy as np
 from ..device import Device
 from ..errors import HwnasError
 from ..measure import Plan, Quietness, Report, profile
+from ..shipped import table_folder
 from ..space import Space
 from ..table import Table
 from .choose import network_key
@@ -30,13 +31,14 @@ def transfer_space(
 ) -> tuple[Quietness, Transferred]:
     """Measures a few whole networks of the space on the device, and takes the rest from tables of other devices.
 
-    sources: names of devices profiled on this space; the networks are chosen for what they tell about the new device.
+    sources: names of devices profiled on this space, or of tables that come with hwnas; the networks are chosen for what they tell about
+    the new device.
     """
     if networks < 3:
         raise HwnasError(f"transfer: {networks} networks are too few, at least 3")
     if device.name in sources or len(set(sources)) < len(sources):
         raise HwnasError(f"transfer: sources {', '.join(sources)}: name each device once, and not {device.name!r} itself")
-    tables = SourceTables(space, [device_model(space, lut_dir / s) for s in sources])
+    tables = SourceTables(space, [device_model(space, table_folder(lut_dir, s)) for s in sources])
     codes = tables.codes[tables.choose(networks)]
     quietness = profile(device, network_jobs(space, codes, device.batch), lut_dir, plan, report)
     folder = lut_dir / device.name

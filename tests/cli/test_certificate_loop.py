@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hwnas.predict import calibrate
 from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_supernet, search_target
 from hwnas.steps.search import make_scorer, resolve

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from latencies import OVERHEAD_MS, SPACE, block_ms
+from table_files import write
 
 from hwnas.device import Device
 from hwnas.errors import HwnasError
@@ -115,6 +116,17 @@ def test_the_answer_to_another_block(path):
         if json.loads(line).get("key") == key:
             edit(path, number, wall_ns=[3000] * 3, cpu_ns=[3000] * 3)
     assert key in found(path)["warning", "outliers", None]
+
+
+def test_a_row_of_a_slow_moment_that_was_measured_again_is_no_contradiction(tmp_path):
+    """The sentinel says that the machine took twice its time: both are rows of `measure`, the later counts."""
+    rows = [*((f"conv(1,1,{n})", 0, 0.01) for n in range(1, 30)), *((f"conv(1,1,{n})", 1, 0.01) for n in range(1, 30))]
+    slow = [(SENTINEL, 2, 0.04), ("conv(1,1,2)", 2, 0.02), (SENTINEL, 2, 0.04)]
+    again = [(SENTINEL, 2, 0.02), ("conv(1,1,2)", 2, 0.01), (SENTINEL, 2, 0.02), (SENTINEL, 2, 0.02)]
+    path = write(tmp_path / "mine", [*((SENTINEL, 0, 0.02) for _ in range(5)), *rows, *slow, *again])
+    assert "duplicates" not in {f.check for f in check_table(path).findings}
+    unmarked = write(tmp_path / "other", [("conv(1,1,2)", 2, 0.02), ("conv(1,1,2)", 2, 0.01)])
+    assert "duplicates" in {f.check for f in check_table(unmarked).findings}
 
 
 def test_duplicates_and_contradictions(path):

@@ -93,6 +93,19 @@ def test_group_ridge_is_the_closed_form():
     )
 
 
+def test_measurements_far_off_bend_the_robust_fit_less():
+    """Every tenth target is half as large again: the normal fit follows them, Student's t does not."""
+    X = rng.standard_normal((60, 4))
+    true = 3 + X @ [1.0, -0.5, 0.3, 0.2]
+    y = true + 0.02 * rng.standard_normal(60)
+    y[::10] *= 1.5
+    task = Task((np.ones((60, 1)), X), y, np.ones(60))
+    errors = [
+        np.abs(fit(task).predict(task.groups)[0] - true).mean() for ridge in [GroupRidge([1, 1])] for fit in (ridge.fit, ridge.fit_robust)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+
+
 def test_choosing_takes_the_row_that_tells_most():
     """Features e1 (8 rows), e2 (2 rows): the first row of the larger group first, then one of the other."""
     F = np.repeat(np.eye(2), [8, 2], 0)
