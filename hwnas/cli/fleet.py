@@ -59,6 +59,11 @@ def fleet_command(
     served = []
     for k, model in enumerate(found["models"], 1):
         loss = max(found["loss"][b] for b in model["serves"])
-        served.append((k, f"{model['accuracy']:.2%}", f"{-loss:.2%}", "; ".join(names[b] for b in model["serves"])))
-    title = f"{len(served)} models serve {len(names)} budgets, {-max(found['loss']):.2%} at most"
+        served.append((k, f"{model['accuracy']:.2%}", _change(loss), "; ".join(names[b] for b in model["serves"])))
+    title = f"{len(served)} models serve {len(names)} budgets, {_change(max(found['loss']))} at most"
     show_table(title, [">model", ">accuracy (search-validation)", ">at most", "serves"], served, note=f"choices in {run}/fleet.json")
+
+
+def _change(loss: float) -> str:
+    """`-0.30%`; what rounds to nothing has no sign."""
+    return f"{-loss:+.2%}" if abs(loss) >= 0.00005 else "0.00%"

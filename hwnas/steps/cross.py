@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..cost import METRICS
 from ..deploy import RULES, counts, time_file, write_files
-from ..deploy.timing import MAX_PREEMPTED
+from ..deploy.timing import MAX_PREEMPTED, Timing
 from ..device import find_device
 from ..errors import HwnasError
 from ..journal import Journal
@@ -68,7 +69,8 @@ class Cross:
 
     def add(self, z: np.ndarray, device: str, certificate: Mapping[str, Any]) -> None:
         """Takes a certificate's figures for a cell, so that it is not measured twice."""
-        self._known[self._key(z, device)] = {"measured": certificate["measured"], "counted": certificate["counted"]}
+        upper = {field: kept["value"] for field, kept in certificate["limits"].items()}
+        self._known[self._key(z, device)] = {"measured": certificate["measured"] | {"upper": upper}, "counted": certificate["counted"]}
 
     def _measured(self, z: np.ndarray, device: str) -> Cell:
         found, rules = find_device(device, self.run.lut), RULES[self.run.experiment.rules]
@@ -78,7 +80,7 @@ class Cross:
             file = write_files(module, shape, Path(folder), (suffix,), found, None)[suffix]
             counted = {"file_bytes": file.stat().st_size, **counts(lower(module, shape), found.dtype)}
             timing = time_file(found, file, rules)
-        measured = timing.to_dict() | {"estimate": is_estimate(timing.fingerprint)}
+        measured = timing.to_dict() | {"estimate": is_estimate(timing.fingerprint), "upper": _uppers(timing)}
         row = {"device": device, "of": self._of(device), "code": self._code(z), "measured": measured, "counted": counted, "at": time.time()}
         self._append(row)
         return row
@@ -100,17 +102,24 @@ def keeps(target: Target, cell: Cell) -> bool | None:
     if measured.get("estimate") or measured["preempted"] > MAX_PREEMPTED * measured["samples"]:
         return None
     for field, limit in zip(target.fields, target.limits):
-        if field in cell["counted"]:
-            value = cell["counted"][field]
-        elif field == "latency_ms":
-            value = measured["p50_upper_ms"]
-        elif all(field in p for p in measured["processes"]):
-            value = max(p[field] for p in measured["processes"])
-        else:
+        told = cell["counted"] | {"latency_ms": measured["p50_upper_ms"]} | measured.get("upper", {})
+        if field not in told:
             return None
-        if value > limit:
+        if told[field] > limit:
             return False
     return True
+
+
+def _uppers(timing: Timing) -> dict[str, float]:
+    """Field -> what a budget of it is held against, of all that the device told."""
+    found = {}
+    for metric in METRICS.values():
+        if metric.measured:
+            try:
+                found[metric.field] = timing.upper(metric.field)
+            except HwnasError:
+                continue
+    return found
 
 
 def read_cells(run: RunFolder, space: Space) -> dict[tuple[str, tuple[int, ...]], Cell]:

@@ -45,8 +45,12 @@ def test_fleet(cli: Callable[..., Any], workplace: Path) -> None:
     assert len(found["budgets"]) == len(found["cross"]) == 2 and len(found["cross"][0]["on"]) == 2
     assert len(found["models"]) == 1, "whatever keeps the tighter of two latencies serves both"
     assert sorted(k for m in found["models"] for k in m["serves"]) == [0, 1]
-    table = cli("fleet", "runs/fleet", "--within", "0%")
-    assert table.returncode == 0 and "serve 2 budgets" in table.stdout
+    assert all(c["measured_ms"] > 0 for row in found["cross"] for c in row["on"]), "every winner on every device"
+    cells = (workplace / "runs/fleet/cross.jsonl").read_bytes()
+    table = cli("fleet", "runs/fleet", "--within", "100%")
+    assert table.returncode == 0 and "serve 2 budgets" in table.stdout and "all measured" in table.stdout
+    assert (workplace / "runs/fleet/cross.jsonl").read_bytes() == cells, "nothing is measured twice"
+    assert cli("fleet", "runs/fleet", "--within", "0%", "--no-measure").returncode == 0
 
 
 @pytest.mark.parametrize(
