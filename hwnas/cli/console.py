@@ -25,7 +25,9 @@ console = Console(stderr=True, quiet=follows)
 out = Console(width=None if sys.stdout.isatty() else 120, quiet=follows)
 
 LUT = typer.Option(Path("lut"), "--lut", help="Folder of the devices' tables.", show_default=True)
-WORKERS = typer.Option(0, "--workers", min=0, help="Processes that work at once, one core each; the result is the same to the bit.")
+WORKERS = typer.Option(
+    0, "--workers", min=0, help="Processes that work at once, one core each; the result is the same to the bit. 0: one for each core."
+)
 RAY = typer.Option("", "--ray", help="ADDRESS of a Ray cluster that works instead: 10.0.0.1:6379. See docs/many-machines.md.")
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 

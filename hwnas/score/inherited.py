@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -40,10 +41,11 @@ class InheritedScorer:
         valid_images: int | None = None,  # a stratified part of the search-validation split; None = all of it
         batch: int = 250,
         pool: Pool | None = None,  # of workers that do `scores_of`; None: scored here
+        pool_from_s: float = 0.0,  # but what takes less is scored here, too
         cache: Path | None = None,  # JSON lines: a search that was killed goes on from there
         report: Callable[[int, int], None] | None = None,  # (done, total) of a call of score
     ):
-        self.net, self.pool, self.report = net, pool, report
+        self.net, self.pool, self.pool_from_s, self.report = net, pool, pool_from_s, report
         self.settings = {"recalibration_images": recalibration_images, "valid_images": valid_images, "batch": batch}
         split = data.valid
         if valid_images is not None and valid_images < len(split):
@@ -77,12 +79,18 @@ class InheritedScorer:
 
     def _accuracies(self, codes: list[np.ndarray]) -> Iterator[float]:
         """Of each code, in their order, which the cache keeps: where scores are equal, the first counts."""
-        if self.pool is None:
+        pool, began = self.pool, perf_counter()
+        if pool is not None and self.pool_from_s and codes:
+            yield self.accuracy(codes[0])
+            codes = codes[1:]
+            if (perf_counter() - began) * len(codes) < self.pool_from_s:
+                pool = None
+        if pool is None:
             yield from map(self.accuracy, codes)
             return
         early: dict[int, float] = {}
         following = 0
-        for number, score in self.pool.run([code.tolist() for code in codes]):
+        for number, score in pool.run([code.tolist() for code in codes]):
             early[number] = score
             while following in early:
                 yield early.pop(following)

@@ -22,6 +22,8 @@ from .progress import Show, silent
 from .retime import recorded_drift, require_trust
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 
+WORTH_A_POOL_S = 5.0  # of one generation: workers have to load torch, data and weights first
+
 
 @dataclass(frozen=True)
 class Winner:
@@ -64,6 +66,7 @@ def make_scorer(run: RunFolder, net: Supernet, workers: Workers | None = None) -
     images = s.recalibration_images
     scorer = InheritedScorer(net, run.data, recalibration_images=images, valid_images=s.valid_images, cache=path)
     if workers:
+        scorer.pool_from_s = 0.0 if workers.chosen else WORTH_A_POOL_S
         scorer.pool = workers.pool(scoring_work(scorer, e.space, e.data, e.seed, workers.folder))
     return scorer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -14,14 +15,14 @@ from .pool import Pool, Work
 class Workers:
     """`with Workers(4) as workers: workers.pool(work)`: processes here; with ray, on that cluster. Leaving ends them.
 
-    Without ray, 0 and 1 are none: the caller does the work itself. With ray, count is how many at once; 0 = one for each of the
-    cluster's cores.
+    count: how many at once; 0 = one for each core, of this machine or of the cluster. Without ray, 1 is none: the caller works itself.
     """
 
     def __init__(self, count: int = 0, ray: str = ""):
         if count < 0:
             raise HwnasError(f"workers = {count}: at least 1")
-        self.count, self.ray = count, ray
+        self.count, self.ray = count if count or ray else cores(), ray
+        self.chosen = bool(count or ray)  # somebody asked for them; else they are worth their start only for long work
         self._pools: dict[str, Pool] = {}
         self._folder: TemporaryDirectory[str] | None = None
 
@@ -61,3 +62,8 @@ class Workers:
         from .ray_pool import RayPool  # the extra is needed only here
 
         return RayPool(work, self.ray, self.count)
+
+
+def cores() -> int:
+    """Those that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -105,3 +105,27 @@ def test_a_file_that_is_no_cache(tmp_path: Path, text: str) -> None:
     with pytest.raises(HwnasError, match="scores.jsonl"):
         ScoreCache({}, path)
     assert path.read_text() == text
+
+
+class Asked:
+    """A pool that writes down what it is asked, and answers as a pool of one would, last job first."""
+
+    def __init__(self, scorer: InheritedScorer):
+        self.scorer, self.jobs = scorer, list[object]()
+
+    def run(self, jobs, told=None):  # type: ignore[no-untyped-def]
+        self.jobs += jobs
+        for number in reversed(range(len(jobs))):
+            yield number, self.scorer.accuracy(np.array(jobs[number]))
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(("from_s", "asked"), [(0.0, 5), (1e-9, 4), (3600.0, 0)])
+def test_a_pool_is_asked_where_it_is_worth_its_start(net: Supernet, data: Dataset, from_s: float, asked: int) -> None:
+    Z = SPACE.sample(5, np.random.default_rng(3))
+    alone = InheritedScorer(net, data, recalibration_images=256, valid_images=100)
+    shared = InheritedScorer(net, data, recalibration_images=256, valid_images=100, pool_from_s=from_s)
+    shared.pool = pool = Asked(alone)
+    assert np.array_equal(shared.score(Z), alone.score(Z)) and len(pool.jobs) == asked
+    assert list(shared.cache.scores) == list(alone.cache.scores)

@@ -105,6 +105,6 @@ def test_one_pool_for_one_work() -> None:
         assert first is not workers.pool(Work("made_up_work:squares", {"plus": 2}))
         folder = workers.folder
         assert folder.is_dir()
-    assert not folder.exists() and not Workers(1)
+    assert not folder.exists() and not Workers(1) and Workers(2).chosen and not Workers().chosen
     with pytest.raises(HwnasError, match="workers = -1"):
         Workers(-1)
