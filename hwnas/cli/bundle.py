@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 
 from ..cost import METRICS
 from ..deploy import Bundle
@@ -59,9 +60,9 @@ def verify(
         rows = []
         for field, kept in check.limits.items():
             text = _BY_FIELD[field].text
-            keeps = f"[{'green' if kept['keeps'] else 'yellow' if kept.get('soft') else 'red'}]{word(kept)}[/]"
+            keeps = Text(word(kept), style="green" if kept["keeps"] else "yellow" if kept.get("soft") else "red")
             rows.append((_BY_FIELD[field].name, text(kept["budget"]), text(kept["certified"]), text(kept["value"]), keeps))
-        same = "[green]kept[/green]" if check.parity_db >= check.parity_at_least_db else "[red]BROKEN[/red]"
+        same = Text("kept", style="green") if check.parity_db >= check.parity_at_least_db else Text("BROKEN", style="red")
         rows.append(("same outputs", f">= {check.parity_at_least_db:.0f} dB", "", f"{min(check.parity_db, 300):.0f} dB", same))
         title = f"{certificate.certified_file} on {chosen.name}: {check.verdict} (certificate: {certificate.verdict})"
         show_table(title, ["limit", ">budget", ">then", ">here", ""], rows)
@@ -97,6 +98,6 @@ def audit(
     columns = ["operator", ">in the file", *(f">run by {who.removesuffix('ExecutionProvider')}" for who in found.runs)]
     show_table(f"{file}: {found.format}, {found.layout}", columns, rows)
     for finding in found.findings:
-        out.print(escape(f"{finding.kind}: {finding.count} x {finding.operator}: {finding.what}"), highlight=False)
+        out.print(escape(f"{finding.kind}: {finding.count} x {finding.operator}: {finding.what}"), highlight=False, soft_wrap=True)
     if not found.findings:
         out.print("nothing falls back, nothing only moves or converts data")

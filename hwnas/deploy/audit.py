@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from .external import refuse_external
 
 _MOVES = ("Transpose", "TRANSPOSE")
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "QUANTIZE", "DEQUANTIZE", "Cast", "CAST")
+_SHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "ReorderInput", "ReorderOutput")  # any type will do
 _SLOW = {"HARD_SWISH": "XNNPACK has no int8 kernel for it: 197 us against 6 us in fp32; write it as x * hardsigmoid(x)"}
 
 
@@ -61,7 +64,8 @@ def audit(file: Path, providers: tuple[str, ...] = ("CPUExecutionProvider",)) ->
     except HwnasError:
         raise
     except Exception as error:  # what a runtime raises for a model it cannot load is its own affair
-        raise HwnasError(f"{file}: its runtime does not load it: {str(error).splitlines()[0][:200] if str(error) else error!r}") from None
+        said = re.sub(r".*\.cc:\d+ .*?&\) ", "", (str(error) or repr(error)).splitlines()[0])  # without where in ONNX Runtime's source
+        raise HwnasError(f"{file}: its runtime does not load it: {said[:200]}") from None
 
 
 def _onnx(data: bytes, providers: tuple[str, ...]) -> Audit:
@@ -83,7 +87,7 @@ def _onnx(data: bytes, providers: tuple[str, ...]) -> Audit:
             if op in _MOVES:
                 findings.append(Finding("transpose", op, count, "moves data only"))
             if op in _CONVERSIONS:
-                findings.append(Finding("conversion", op, count, _left_over(model, op)))
+                findings.append(Finding("conversion", op, count, _left_over(model, op, count, ops)))
             if op in ("ReorderOutput", "ReorderInput"):
                 findings.append(Finding("layout", op, count, "to or from ONNX Runtime's blocked NCHWc layout"))
     floats = [op for op in ("Conv", "Gemm", "MatMul", "FusedConv") if operators["QuantizeLinear"] and runs.get(first, {}).get(op)]
@@ -91,11 +95,13 @@ def _onnx(data: bytes, providers: tuple[str, ...]) -> Audit:
     return Audit("ONNX", "NCHW", dict(operators.most_common()), runs, tuple(findings))
 
 
-def _left_over(model: onnx.ModelProto, op: str) -> str:
+def _left_over(model: onnx.ModelProto, op: str, count: int, runs: Mapping[str, int]) -> str:
     boundary = {"QuantizeLinear": len(model.graph.input), "DequantizeLinear": len(model.graph.output)}
     if op not in boundary:
         return "converts between types"
-    return f"left after fusion; {boundary[op]} of these at the boundary of a file with float inputs and outputs"
+    said = f"left after fusion; {boundary[op]} of these at the boundary of a file with float inputs and outputs"
+    floats = [name for name in runs if not name.startswith("Q") and name not in (*_MOVES, *_CONVERSIONS, *_SHAPES)]
+    return said + (f", the others around what runs in float: {', '.join(floats)}" if count > boundary[op] and floats else "")
 
 
 def _profiled(data: bytes, providers: tuple[str, ...]) -> dict[str, dict[str, int]]:
@@ -105,7 +111,7 @@ def _profiled(data: bytes, providers: tuple[str, ...]) -> dict[str, dict[str, in
     with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         options = onnxruntime.SessionOptions()
         options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "profile")
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, too
         session = onnxruntime.InferenceSession(data, options, providers=list(providers))
         feeds = {}
         for wanted in session.get_inputs():

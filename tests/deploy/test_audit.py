@@ -1,6 +1,7 @@
 """hwnas/deploy/audit.py: what really runs, seen in files of which it is known."""
 
 import pytest
+from onnx import TensorProto, helper
 from torch import nn
 
 from hwnas.block import Block
@@ -75,3 +76,13 @@ def test_what_is_no_model(tmp_path):
     (tmp_path / "m.onnx").write_bytes(to_onnx(block(), SHAPE))
     with pytest.raises(HwnasError, match="has no NopeExecutionProvider"):
         audit(tmp_path / "m.onnx", ("NopeExecutionProvider",))
+
+
+def test_an_operator_that_no_runtime_knows_is_named(tmp_path):
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("NoSuchOp", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    (tmp_path / "unknown.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(HwnasError, match="unknown.onnx: its runtime does not load it: .*NoSuchOp") as refused:
+        audit(tmp_path / "unknown.onnx")
+    assert "onnxruntime_src" not in str(refused.value)
