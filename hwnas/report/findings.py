@@ -90,10 +90,13 @@ class Findings:
     missing: tuple[str, ...]
 
     @classmethod
-    def read(cls, run: RunFolder) -> Findings:
-        """Raises HwnasError only where not even the space is known."""
-        space = space_of(run)
-        tables = {name: _table(run, space, name) for name in run.experiment.devices}
+    def read(cls, run: RunFolder, known: dict[object, Table] | None = None) -> Findings:
+        """Raises HwnasError only where not even the space is known.
+
+        known: tables of an earlier reading, which are taken again where their files are the same; what is read is added.
+        """
+        space, known = space_of(run), {} if known is None else known
+        tables = {name: _known(run, space, name, known) for name in run.experiment.devices}
         outcomes = tuple(_outcome(run, space, tables[b.device], b) for b in run.experiment.parsed_budgets())
         curves, missing = {}, []
         budgets: list[Budget | None] = [*run.experiment.parsed_budgets()] if run.traits.learns else [None]
@@ -160,6 +163,14 @@ def space_of(run: RunFolder) -> Space:
                 run.__dict__["space"] = space
                 return space
         raise
+
+
+def _known(run: RunFolder, space: Space, device: str, known: dict[object, Table]) -> Table:
+    files = sorted(table_folder(run.lut, device).glob("*.json*"))
+    mark = (device, space.hash, str(recorded_drift(run, device)), *((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in files))
+    if mark not in known:
+        known[mark] = _table(run, space, device)
+    return known[mark]
 
 
 def _table(run: RunFolder, space: Space, device: str) -> Table:

@@ -109,7 +109,7 @@ def winner_view(model: CostModel, z: np.ndarray, title: str) -> dict[str, Any]:
     """The picture of an architecture and its waterfall: {picture, parts, total, few}."""
     parts, at, rows = parts_of(model, z), 0.0, []
     total = sum(p.latency_ms for p in parts)
-    for p in parts:
+    for p in (p for p in parts if p.blocks or abs(p.latency_ms) > 5e-4 * total):  # a rest of nothing says nothing
         start, end = sorted((at, at + p.latency_ms))
         rows.append(
             {

@@ -15,7 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from ..budget import Budget
 from ..cost import METRICS
 from ..errors import HwnasError
-from ..report.findings import Findings, budget_text, space_of
+from ..report.findings import Findings, Table, budget_text, space_of
 from ..report.page import render
 from ..report.view import View, winner_view
 from ..search import Evolution, Feasible, Target, evolve
@@ -34,6 +34,7 @@ class Site:
         self._opened = self._asked_at()
         self._lock = threading.Lock()
         self._read: tuple[object, View] | None = None
+        self._tables: dict[object, Table] = {}  # a second each to read, and they seldom change
         space_of(run)  # now, so that a run that cannot be shown is refused at once
 
     def page(self) -> str:
@@ -108,7 +109,7 @@ class Site:
         with self._lock:
             mark = self._mark()
             if self._read is None or self._read[0] != mark:
-                self._read = mark, View(Findings.read(self.run))
+                self._read = mark, View(Findings.read(self.run, self._tables))
             return self._read[1]
 
     def _mark(self) -> object:

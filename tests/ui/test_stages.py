@@ -1,0 +1,35 @@
+"""hwnas/ui/stages.py: which step is said to run, where the files cannot tell."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from hwnas.ui.stages import FRESH_S, Stage, _with_next
+
+
+def statuses(folder: Path, *given: tuple[str, str]) -> list[str]:
+    run: Any = SimpleNamespace(path=folder)
+    return [s.status for s in _with_next(run, [Stage(title, status) for title, status in given])]
+
+
+STEPS = (("profile d", "done"), ("train x", "done"), ("search d", "done"), ("retrain for d", "waiting"), ("certify d", "waiting"))
+
+
+def test_a_certificate_is_under_way_while_the_run_is_fresh(tmp_path: Path) -> None:
+    (tmp_path / "search.json").write_text("{}")
+    assert statuses(tmp_path, *STEPS) == ["done"] * 3 + ["waiting", "running"], "it settles on an architecture before it retrains"
+    running = (*STEPS[:3], ("retrain for d", "running"), STEPS[4])
+    assert statuses(tmp_path, *running)[-1] == "waiting", "one at a time"
+    before = time.time() - 2 * FRESH_S
+    os.utime(tmp_path / "search.json", (before, before))
+    assert statuses(tmp_path, *STEPS) == ["done"] * 3 + ["waiting"] * 2
+
+
+def test_nothing_runs_in_a_run_that_has_not_begun_or_has_ended(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    assert statuses(tmp_path, ("profile d", "waiting"), ("train x", "waiting")) == ["waiting"] * 2
+    assert statuses(tmp_path, ("profile d", "done"), ("train x", "done")) == ["done"] * 2
