@@ -71,9 +71,10 @@ class View:
             chart, rows = front_chart(o, scores)
             view["front"] = {"chart": self._chart(f"front-{i}", chart), "rows": rows, "scores": len(scores.codes)}
         if o.search and o.search.get("history"):
-            best, random = o.search["accuracy"], o.search["random_accuracy"]
+            best, random = max(o.search["history"]), o.search["random_accuracy"]
             view["progress"] = {"chart": self._chart(f"progress-{i}", progress_chart(o.search)), "evaluations": o.search["evaluations"]}
             view["progress"] |= {"best": f"{best:.2%}", "random": f"{random:.2%}"}
+            view["progress"]["elsewhere"] = f"{o.search['accuracy']:.2%}" if o.search["accuracy"] > best else ""
         if z is not None:
             view["choices"] = self.findings.space.decode(z)
             view["architecture"] = short_name(view["choices"])
