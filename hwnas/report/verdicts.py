@@ -30,20 +30,23 @@ def verdict(o: Outcome) -> dict[str, Any]:
         }
         for field, limit in c["limits"].items():
             text = FIELDS[field].text
-            row["limits"].append(_limit(field, text(limit["value"]), text(limit["budget"]), limit["value"] / limit["budget"]))
+            bar = _limit(field, text(limit["value"]), text(limit["budget"]), limit["value"] / limit["budget"], bool(limit.get("soft")))
             if field == "latency_ms":
-                row["limits"][-1]["marks"] = [_of_track(float(v) / limit["budget"]) for v in c["predicted"].values()]
+                bar["marks"] = [_of_track(float(c["predicted"][of]) / limit["budget"]) for of in ("latency_ms", "upper_ms")]
+            row["limits"].append(bar)
         row |= {"predicted": ms(c["predicted"]["latency_ms"]), "bound": ms(c["predicted"]["upper_ms"])}
     elif o.target:
         row["limits"] = [_limit(f, "", FIELDS[f].text(float(v)), None) for f, v in zip(o.target.fields, o.target.limits)]
     return row
 
 
-def _limit(field: str, value: str, budget: str, share: float | None) -> dict[str, Any]:
-    """One limit as a bar: the budget stands at 100 / TRACK percent of its track."""
+def _limit(field: str, value: str, budget: str, share: float | None, soft: bool = False) -> dict[str, Any]:
+    """One limit as a bar: the budget stands at 100 / TRACK percent of its track; a soft one is over, never broken."""
     told: dict[str, Any] = {"metric": FIELDS[field].name, "value": value, "budget": budget, "share": share, "marks": []}
     return told | (
-        {"used": f"{share:.0%}", "width": _of_track(share), "broken": share > 1} if share is not None else {"used": "", "width": None}
+        {"used": f"{share:.0%}", "width": _of_track(share), "broken": share > 1 and not soft}
+        if share is not None
+        else {"used": "", "width": None}
     )
 
 
