@@ -41,10 +41,8 @@ COMMANDS = {
         "Compares inherited accuracies with those of architectures trained alone: rank correlation, its ceiling, visits, a verdict.",
     ),
     "search": Command("pipeline:search", "Finds the best architecture for each budget, with random search at equal evaluations beside it."),
-    "fleet": Command(
-        "fleet:fleet_command", "The fewest models that serve every budget of a run, and what each winner would cost on every device."
-    ),
-    "retrain": Command("pipeline:retrain", "Trains every winner alone; `hwnas export` then takes those weights."),
+    "fleet": Command("fleet:fleet_command", "The fewest models that serve every budget of a run, and every winner timed on every device."),
+    "retrain": Command("pipeline:retrain", "Trains winners alone; `hwnas export` then takes those weights."),
     "export": Command("pipeline:export", "Writes ONNX and TFLite files for each winner and certifies them on their devices."),
     "run": Command(
         "pipeline:run", "All steps: profile, train, search, export, certify. A finished step is not done again, a changed one is."
