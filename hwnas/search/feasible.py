@@ -119,6 +119,18 @@ class Feasible:
         """(n,) bool: whether every hard limit is kept, however little of it is used."""
         return self._kept(self.upper(Z))
 
+    def near(self, z: np.ndarray) -> np.ndarray:
+        """(genes,) z itself where it keeps every hard limit, else one that does: by steepest descent, from z and from others.
+
+        Raises HwnasError that names the binding limits when there is none.
+        """
+        rng = np.random.default_rng(0)
+        others = [code for r in self.target.ranges for code in (r.low_code, r.high_code)]
+        Z, left = descend(self.model.space, lambda Y: self._over(self.upper(Y)), np.array([z, *others, *self.model.space.sample(64, rng)]))
+        if not (left <= 0).any():
+            raise self._contradiction(rng)
+        return Z[int((left <= 0).argmax())]
+
     def upper(self, Z: Codes, rows: np.ndarray | None = None) -> np.ndarray:
         """(n, fields) upper bounds of what the budget names; inf for what the device cannot run. rows: those of Z, where they are known."""
         upper = self.model.upper(Z, self._fields, rows)
