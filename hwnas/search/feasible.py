@@ -119,6 +119,10 @@ class Feasible:
         """(n,) bool: whether every hard limit is kept, however little of it is used."""
         return self._kept(self.upper(Z))
 
+    def identity(self, Z: Codes, rows: np.ndarray) -> np.ndarray:
+        """(n,) equal where two codes are one architecture, which is then evaluated once; rows: those of Z."""
+        return self.model.space.hashes(rows)
+
     def near(self, z: np.ndarray) -> np.ndarray:
         """(genes,) z itself where it keeps every hard limit, else one that does: by steepest descent, from z and from others.
 

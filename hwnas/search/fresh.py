@@ -21,7 +21,7 @@ class Fresh:
         taken: list[int] = []
         rows = space.rows(Z)
         keeps = np.flatnonzero(self.feasible(Z, rows))
-        for i, hashed in zip(keeps.tolist(), space.hashes(rows[keeps]).tolist()):
+        for i, hashed in zip(keeps.tolist(), self.feasible.identity(Z[keeps], rows[keeps]).tolist()):
             if len(taken) == most:
                 break
             if hashed not in self._seen:
