@@ -246,6 +246,10 @@ class Measured(Feasible):
     def __call__(self, Z: Codes, rows: np.ndarray | None = None) -> np.ndarray:
         return self.keeps[number(Z)]
 
+    def identity(self, Z: Codes, rows: np.ndarray) -> np.ndarray:
+        """Every cell of the table is one of its own: those that compute the same were trained apart, and differ by their noise."""
+        return number(Z)
+
     def sample(self, n: int, rng: np.random.Generator, tries: int = 30) -> Codes:
         picked = rng.permutation(np.flatnonzero(self.keeps))[:n]
         return np.stack(np.unravel_index(picked, (5,) * 6), 1)
@@ -292,6 +296,7 @@ def nasbench(options: argparse.Namespace) -> None:
         "surrogate": surrogate_search,
         "evolution": lambda f, s, p, seed: METHODS["evolution"](f, s, Evolution(25, 12), seed, None),
         "local": lambda f, s, p, seed: METHODS["local"](f, s, p, seed, None),
+        "rl": lambda f, s, p, seed: METHODS["rl"](f, s, p, seed, None),
         "regularised evolution": regularised,
         "random": lambda f, s, p, seed: METHODS["random"](f, s, p, seed, None),
     }
@@ -332,6 +337,7 @@ def fleet(options: argparse.Namespace) -> None:
     def score(Z: Codes) -> np.ndarray:
         return net(torch.from_numpy(features(Z))).squeeze(1).numpy()
 
+    rows: list[tuple[int, int, float]] = []
     table = Table("devices", "evaluations each", "wall s", "CPU-s", "CPU-s a device", "peak memory MB")
     for count, generations in ((options.devices // 10, 50), (options.devices, 10), (options.devices, 50), (options.devices // 10, 500)):
         started, wall = time.process_time(), time.perf_counter()
@@ -344,7 +350,14 @@ def fleet(options: argparse.Namespace) -> None:
         spent, taken = time.process_time() - started, time.perf_counter() - wall
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         table.add_row(str(count), f"{100 * generations:,}", f"{taken:.1f}", f"{spent:.1f}", f"{spent / count:.2f}", f"{peak:.0f}")
+        rows.append((count, 100 * generations, spent))
     console.print(table)
+    few, less, many, more = rows
+    by_devices = np.log(many[2] / few[2]) / np.log(many[0] / few[0])
+    by_candidates = np.log(many[2] / less[2]) / np.log(many[1] / less[1])
+    console.print(
+        f"CPU time grows as devices^{by_devices:.2f} and candidates^{by_candidates:.2f}; peak memory is that of the whole process so far"
+    )
 
 
 def main() -> None:

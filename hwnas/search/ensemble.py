@@ -55,6 +55,10 @@ class Ensemble:
         self.prior = float(y.std()) or 1.0
         return self
 
+    def mean(self, X: np.ndarray) -> np.ndarray:
+        """X (m, features) -> (m,)."""
+        return self.predict(X)[0]
+
     @torch.no_grad()
     def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """X (m, features) -> mean and standard deviation of y there, both (m,)."""

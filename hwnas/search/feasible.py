@@ -91,6 +91,7 @@ class Feasible:
         self.limits = np.where(measured, target.limits * tighter, target.limits)
         self.floors = fill * np.minimum(self.limits, [r.high for r in target.ranges])
         self.hard = target.hard
+        self._all_hard = bool(self.hard.all())
         broken = "latency_ms" not in target.fields and not np.isfinite(model.tables.get("latency_ms", np.zeros(1))).all()
         self._fields = (*target.fields, "latency_ms") if broken else target.fields
         prices = [x.price for x in target.budget.limits]
@@ -119,6 +120,22 @@ class Feasible:
         """(n,) bool: whether every hard limit is kept, however little of it is used."""
         return self._kept(self.upper(Z))
 
+    def identity(self, Z: Codes, rows: np.ndarray) -> np.ndarray:
+        """(n,) equal where two codes are one architecture, which is then evaluated once; rows: those of Z."""
+        return self.model.space.hashes(rows)
+
+    def near(self, z: np.ndarray) -> np.ndarray:
+        """(genes,) z itself where it keeps every hard limit, else one that does: by steepest descent, from z and from others.
+
+        Raises HwnasError that names the binding limits when there is none.
+        """
+        rng = np.random.default_rng(0)
+        others = [code for r in self.target.ranges for code in (r.low_code, r.high_code)]
+        Z, left = descend(self.model.space, lambda Y: self._over(self.upper(Y)), np.array([z, *others, *self.model.space.sample(64, rng)]))
+        if not (left <= 0).any():
+            raise self._contradiction(rng)
+        return Z[int((left <= 0).argmax())]
+
     def upper(self, Z: Codes, rows: np.ndarray | None = None) -> np.ndarray:
         """(n, fields) upper bounds of what the budget names; inf for what the device cannot run. rows: those of Z, where they are known."""
         upper = self.model.upper(Z, self._fields, rows)
@@ -128,14 +145,14 @@ class Feasible:
 
     def penalty(self, Z: Codes) -> np.ndarray:
         """(n,) accuracy that being over the soft limits costs."""
-        if self.hard.all():
+        if self._all_hard:
             return np.zeros(len(Z))
         over = np.maximum(self.upper(Z) / self.limits - 1, 0)
         return np.asarray(np.where(self.hard, 0.0, over) @ self.prices)
 
     def objective(self, score: Callable[[Codes], np.ndarray]) -> Callable[[Codes], np.ndarray]:
         """What a search makes large: the score, less what soft limits cost."""
-        return score if self.hard.all() else lambda Z: score(Z) - self.penalty(Z)
+        return score if self._all_hard else lambda Z: score(Z) - self.penalty(Z)
 
     def violation(self, Z: Codes) -> np.ndarray:
         """(n,) 0 where feasible, else by how much in sum the limits are exceeded, or the fullest falls short."""
@@ -171,6 +188,8 @@ class Feasible:
         return np.array(found[:n]).reshape(-1, len(space.genes))
 
     def _kept(self, upper: np.ndarray) -> np.ndarray:
+        if self._all_hard:  # what cannot run is over any limit
+            return np.asarray((upper <= self.limits).all(1))
         return np.asarray(((upper <= self.limits) | ~self.hard).all(1) & np.isfinite(upper).all(1))
 
     def _over(self, upper: np.ndarray) -> np.ndarray:

@@ -19,12 +19,12 @@ class Fresh:
         """The first `most` feasible architectures of Z (n, genes) that were not seen; from now on they are."""
         space = self.feasible.model.space
         taken: list[int] = []
-        rows = space.rows(Z)
+        rows, seen = space.rows(Z), self._seen
         keeps = np.flatnonzero(self.feasible(Z, rows))
-        for i, hashed in zip(keeps.tolist(), space.hashes(rows[keeps]).tolist()):
-            if len(taken) == most:
-                break
-            if hashed not in self._seen:
-                self._seen.add(hashed)
+        for i, one in zip(keeps.tolist(), self.feasible.identity(Z[keeps], rows[keeps]).tolist()):
+            if one not in seen:
+                if len(taken) == most:
+                    break
+                seen.add(one)
                 taken.append(i)
         return Z[taken]

@@ -32,7 +32,8 @@ def progressive(feasible: Feasible, score: Score, plan: Progressive, seed: int, 
     value, so that every level's architectures are whole networks (the rest of a cell is `none`, depth is shortest). None of
     those evaluated is over a limit; `fill` is not asked of them, as small ones come first.
     """
-    beam = Beam(feasible.model.space, plan, seed, feasible.keeps)
+    space = feasible.model.space
+    beam = Beam(space, plan, seed, feasible.keeps, feasible.near(space.smallest()))
     codes, accuracy = np.zeros((0, len(beam.space.genes)), np.int64), np.zeros(0)
     total = plan.first + plan.beam * (len(beam.levels) - 1)
     while not beam.done:
@@ -46,13 +47,16 @@ def progressive(feasible: Feasible, score: Score, plan: Progressive, seed: int, 
 
 
 class Beam:
-    """The state of algorithm 1: `propose` a level's architectures, have them evaluated, `learn` from that; until `done`."""
+    """The state of algorithm 1: `propose` a level's architectures, have them evaluated, `learn` from that; until `done`.
 
-    def __init__(self, space: Space, plan: Progressive, seed: int, within: Callable[[Codes], np.ndarray]):
+    start (genes,): what the first level grows from; it has to be within. None: the smallest architecture.
+    """
+
+    def __init__(self, space: Space, plan: Progressive, seed: int, within: Callable[[Codes], np.ndarray], start: np.ndarray | None = None):
         self.space, self.plan, self.seed, self.within = space, plan, seed, within
         self.levels = levels(space)
         self.level = 0
-        self.codes = space.smallest()[None]  # those of the last level
+        self.codes = (space.smallest() if start is None else start)[None]  # those of the last level
         self.seen, self.accuracy = np.zeros((0, len(space.genes)), np.int64), np.zeros(0)
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 from ..space import Codes, Space
 from .ensemble import Ensemble
 from .evolution import Evolution, evolve
+from .exhaustive import all_codes
 from .feasible import Feasible
 from .features import Features
 from .fresh import Fresh
@@ -15,6 +16,8 @@ from .result import Found, Report, Score
 
 LARGE = 1000  # scores; with more, a Gaussian process takes longer (n^3) than what it saves
 FAR = 0.9  # of the prior's standard deviation: a prediction as unsure as this says nothing of the architecture
+SMALL = 20_000  # codes of a space in which each is looked at, rather than those that an evolution comes by
+LIKELY = 1000  # of those, how many more than were scored get an uncertainty, by their means
 INNER = Evolution(100, 15, 25, 0.1)  # on the surrogate, where evaluations cost microseconds
 
 
@@ -23,6 +26,7 @@ class Surrogate:
 
     def __init__(self, space: Space, seed: int = 0):
         self.features = Features(space)
+        self._process = GaussianProcess()
         self._ensemble: Ensemble | None = None
         self._seed = seed
 
@@ -33,12 +37,16 @@ class Surrogate:
             self._ensemble = self._ensemble or Ensemble(X.shape[1], self._seed)
             self._model: Ensemble | GaussianProcess = self._ensemble.fit(X, accuracy)
         else:
-            self._model = GaussianProcess().fit(X, accuracy)
+            self._model = self._process.fit(X, accuracy)
         return self
 
     def predict(self, Z: Codes) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the accuracy, both (n,)."""
         return self._model.predict(self.features(Z).astype(float))
+
+    def mean(self, Z: Codes) -> np.ndarray:
+        """(n,) the first of what `predict` gives."""
+        return self._model.mean(self.features(Z).astype(float))
 
     def extrapolates(self, Z: Codes) -> np.ndarray:
         """(n,) bool: about as unsure as with no data at all; such a prediction is a guess."""
@@ -49,9 +57,11 @@ def surrogate_search(feasible: Feasible, score: Score, plan: Evolution, seed: in
     """Bayesian optimisation: a fifth of the evaluations at random, then batches of the best upper confidence bounds.
 
     After each batch the process is fitted again, so it learns where the search goes. Candidates come from an evolution on
-    the surrogate (mean + deviation, then less and less of it); each is really scored, and the best real score wins.
+    the surrogate (mean + deviation, then less and less of it), in a small space from all its codes; each is really scored, and the best
+    real score wins.
     """
     space, rng, fresh = feasible.model.space, np.random.default_rng(seed), Fresh(feasible)
+    pool = _pool(feasible)
     start = max(10, plan.evaluations // 5)
     batch = max(4, plan.evaluations // 25)
     codes = fresh(feasible.sample(4 * start, rng), min(start, plan.evaluations))
@@ -67,9 +77,14 @@ def surrogate_search(feasible: Feasible, score: Score, plan: Evolution, seed: in
             mean, deviation = model.predict(Z)
             return mean + 2 * bold * deviation  # noqa: B023
 
-        parents = codes[np.argsort(-accuracy, kind="stable")[: INNER.parents]]
-        inner = evolve(feasible, promise, INNER, int(rng.integers(2**32)), seeds=parents)
-        new = fresh(inner.codes[np.argsort(-inner.accuracy, kind="stable")], wanted)
+        if pool is None:
+            parents = codes[np.argsort(-accuracy, kind="stable")[: INNER.parents]]
+            inner = evolve(feasible, promise, INNER, int(rng.integers(2**32)), seeds=parents)
+            likely, worth = inner.codes, inner.accuracy
+        else:
+            likely = pool[np.argsort(-model.mean(pool), kind="stable")[: len(codes) + LIKELY]]
+            worth = promise(likely)
+        new = fresh(likely[np.argsort(-worth, kind="stable")], wanted)
         if len(new) < wanted:
             new = np.concatenate([new, fresh(feasible.sample(plan.population, rng), wanted - len(new))])
         if not len(new):
@@ -79,3 +94,13 @@ def surrogate_search(feasible: Feasible, score: Score, plan: Evolution, seed: in
     if report:
         report(len(codes), plan.evaluations, float(accuracy.max()))
     return Found(codes, accuracy, f"{far} of {len(codes) - start} proposals lay where the surrogate extrapolates")
+
+
+def _pool(feasible: Feasible) -> Codes | None:
+    """Every feasible code of a small space; None for a large one."""
+    space = feasible.model.space
+    total = float(np.prod(space.sizes.astype(float)))
+    if total > SMALL:
+        return None
+    Z = all_codes(space, 0, int(total))
+    return Z[feasible(Z)]

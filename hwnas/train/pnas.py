@@ -43,7 +43,8 @@ def pnas(run: Run, options: PNAS) -> Step:
     which does the same on a supernet that is trained already. With a budget no candidate is over a limit.
     """
     keeps = (lambda Z: _within(run, Z)) if run.constraint else (lambda Z: np.ones(len(Z), bool))
-    beam = Beam(run.space, Progressive(options.beam, options.first, options.expansions), run.recipe.seed, keeps)
+    start = run.constraint.feasible.near(run.space.smallest()) if run.constraint else None
+    beam = Beam(run.space, Progressive(options.beam, options.first, options.expansions), run.recipe.seed, keeps, start)
     if run.steps < len(beam.levels):
         raise HwnasError(f"pnas: {run.steps} steps for {len(beam.levels)} levels: train for more epochs")
     run.keep(beam=_State(beam))
