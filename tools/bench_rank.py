@@ -90,9 +90,7 @@ def main() -> None:
         run = run_of(algorithm, args, space, data)
         train_supernet(run, bar)
         found[algorithm] = health(run, args.networks, args.epochs, args.ceiling, show=bar)
-    print(
-        f"{args.networks} networks, {args.epochs} epochs alone; supernets of {args.passes} passes; goal: inherited at least 0.70, above MACs"
-    )
+    print(f"{args.networks} networks, {args.epochs} epochs alone; supernets of {args.passes} passes; goal: inherited >= 0.70")
     print("| supernet | order of | Kendall | 95 % interval |\n| --- | --- | ---: | --- |")
     for algorithm, figures in found.items():
         for row in ROWS if algorithm == next(iter(found)) else ROWS[:2]:
