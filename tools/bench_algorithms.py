@@ -42,8 +42,8 @@ from hwnas.search import Evolution, Feasible, Target, evolve
 from hwnas.supernet import Supernet
 from hwnas.train import Constraint, Run, Step, options_type, parse_options, train, traits_of
 
-RANKED = 100  # random architectures whose inherited accuracy is ranked
-SEARCH = Evolution(population=40, generations=5, parents=10)
+RANKED = 60  # random architectures whose inherited accuracy is ranked
+SEARCH = Evolution(population=30, generations=4, parents=8)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def one(name: str, seed: int, epochs: int, truth: Truth) -> dict[str, Any]:
         tau = kendalltau(alpha.log_likelihood(Z), truth.accuracy).statistic if alpha is not None else float("nan")
         cpu_s = trained_s
     else:
-        scorer = InheritedScorer(net.eval(), data, recalibration_images=FEW, batch=600)
+        scorer = InheritedScorer(net.eval(), data, recalibration_images=FEW, valid_images=600, batch=600)
         any_of = Feasible(CostModel(space), Target.of(Budget.parse("none:macs=100%")[0], CostModel(space)), fill=0.0)
         start = process_time()
         z = evolve(any_of, scorer.score, SEARCH, seed).best
