@@ -8,7 +8,7 @@ The first profile's tables stay in `LUT/first`; `--again` measures into `LUT/aga
 torch module to the file on disk. Goals: at most 4 minutes a device; at most 15 ms to prepare an fp32 block, 150 ms an int8 one (where
 other people's converters do it, as for ncnn and MNN, it takes what they take); at most 3 % median difference between two profiles.
 
-It begins no further device after --minutes; run it again and it goes on, killed or not (the minutes of a device that was killed add up), and
+It begins no further device after --minutes; run it again and it goes on, killed or not (the minutes of a killed device add up), and
 prints the whole table.
 """
 
@@ -84,9 +84,8 @@ def main() -> None:
     chosen = [space.blocks[i] for i in np.linspace(0, len(space.blocks) - 1, min(options.blocks, len(space.blocks))).astype(int)]
     cpu = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")), platform.processor())
     print(f"{len(chosen)} of {len(space.blocks)} blocks of {space.spec or space.name}, {options.rounds} rounds; {cpu}; {time.ctime()}")
-    print(
-        f"goals: {GOAL_MINUTES:g} minutes for 300 blocks, {GOAL_PREPARE_MS:g} ms to prepare one (int8 {GOAL_INT8_MS:g}), {GOAL_APART:.0%} apart"
-    )
+    print(f"goals: {GOAL_MINUTES:g} minutes for 300 blocks, {GOAL_PREPARE_MS:g} ms to prepare one (int8 {GOAL_INT8_MS:g}),", end=" ")
+    print(f"two profiles {GOAL_APART:.0%} apart")
     compared = f" {'hours apart':>11} {'median apart':>12} {'p90':>6} {'bias':>6}" if options.again else ""
     print(f"{'device':16} {'minutes':>7} {'failed':>6} {'prepare ms':>10} {'p90':>6} {'rounds apart':>12}{compared}  machine")
     folder, missed, left = options.lut / ("again" if options.again else "first"), [], []
