@@ -81,6 +81,7 @@ BUILT_IN = {
         Device(name="tflite-cpu", runtime="tflite"),
         Device(name="tflite-cpu-int8", runtime="tflite", dtype="int8"),
         Device(name="openvino-cpu", runtime="openvino"),
+        Device(name="openvino-cpu-int8", runtime="openvino", dtype="int8"),
         Device(name="ncnn-cpu", runtime="ncnn"),
         Device(name="mnn-cpu", runtime="mnn"),
         Device(name="cuda", runtime="gpu", pin="off"),

@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("machine", metavar="MACHINE")
     parser.add_argument("--devices", nargs="+", default=[n for n, d in BUILT_IN.items() if d.runtime not in ("gpu", "mnn")])
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--lut", type=Path, default=ROOT / "lut", help="where the tables are published")
     parser.add_argument("--work", type=Path, help="default: build/tables/MACHINE")
     parser.add_argument("--anew", action="store_true", help="forget what was measured before")

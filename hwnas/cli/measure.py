@@ -32,7 +32,7 @@ def profile(
     searched: bool = typer.Option(
         False, "--searched", help="Half of --networks are winners of searches: the bound then holds for them, too."
     ),
-    rounds: int = typer.Option(6, "--rounds", help="How often each is measured, in random order."),
+    rounds: int = typer.Option(8, "--rounds", help="How often each is measured, in random order."),
     target: float = typer.Option(0.0, "--target", help="Repeat until the median is known within so many %; 0: do not look."),
     limit_s: float = typer.Option(1.0, "--limit-s", help="But for at most so long, per block and round."),
     seed: int = typer.Option(0, "--seed"),

@@ -20,7 +20,7 @@ def transfer(
     space: str = typer.Option(..., "--space", help="Name, name(key=value, ...), or file.py:function."),
     lut: Path = LUT,
     networks: int = typer.Option(10, "--networks", help="Whole networks to measure on the new device, at least 3."),
-    rounds: int = typer.Option(6, "--rounds", help="How often each is measured, in random order."),
+    rounds: int = typer.Option(8, "--rounds", help="How often each is measured, in random order."),
     json: bool = JSON,
 ) -> None:
     """Predicts a space on a new device from other devices' tables and a few networks measured on it.

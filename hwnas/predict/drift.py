@@ -20,7 +20,7 @@ from .calibration import DRIFT, Calibration
 from .trust import code_of, table_digest
 
 SENTINEL_NETWORKS = 5
-ROUNDS = 4
+ROUNDS = 8
 PLAUSIBLE = (0.5, 2.0)  # beyond it this is another machine, not a drift
 
 

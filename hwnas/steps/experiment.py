@@ -33,8 +33,8 @@ class ProfileSettings(_Section):
     networks: int = Field(default=40, ge=19)  # whole ones, for calibration
     held_out: int = Field(default=20, ge=0)  # random ones on top, for the trust report
     searched: bool = False  # half of the networks are winners of searches, so that the bound holds for those, too
-    rounds: int = Field(default=6, ge=1)
-    repeats: int = Field(default=3, ge=1)  # of at least 10 ms, in each round
+    rounds: int = Field(default=8, ge=1)
+    repeats: int = Field(default=3, ge=1)  # of at least 3 ms, in each round
 
 
 class TrainSettings(_Section):

@@ -41,7 +41,9 @@ def rows(path):
 def test_every_key_is_timed_once_a_round_in_random_order(worker, table):
     seen = []
     quietness = measure(worker, toy.jobs(30), table, toy.PLAN, lambda done, total, key, sample: seen.append((done, total, key)))
+    seen, again = seen[:90], seen[90:]  # on a busy machine some rows go into quarantine, and are measured again
     assert [done for done, _, _ in seen] == list(range(1, 91)) and {total for _, total, _ in seen} == {90}
+    assert [done for done, _, _ in again] == list(range(91, 91 + len(again)))
     orders = [[key for _, _, key in seen[i : i + 30]] for i in (0, 30, 60)]
     assert orders[0] != orders[1] != orders[2] and set(orders[0]) == set(orders[1]) == set(orders[2]) == toy.jobs(30).keys()
     assert len(table.values()) == 30 and not table.failed and all(v > 0 for v in table.values().values())
@@ -53,7 +55,8 @@ def test_the_sentinel_opens_every_round_and_comes_back_within_it(worker, table):
     written = rows(table.path)
     starts = [i for i, row in enumerate(written) if i == 0 or row["round"] != written[i - 1]["round"]]
     assert all(written[i]["key"] == SENTINEL for i in starts)
-    assert {group: len(samples) for group, samples in table.sentinels.items()} == {(1, 0): 3, (1, 1): 3, (1, 2): 4}  # and closes the last
+    first = [row["round"] for row in written[:100] if row["key"] == SENTINEL]  # without what a busy machine had measured again
+    assert first == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2], "and closes the last"
 
 
 def test_a_finished_table_is_left_as_it_is(worker, table):
