@@ -30,7 +30,7 @@ def run_folder(out: Path, algorithm: str = "spos", **retraining: object) -> RunF
 
 def test_the_best_of_three_after_training(tmp_path: Path) -> None:
     net, model = small_net(SPACE).eval(), CostModel(SPACE)
-    scorer = InheritedScorer(net, DATA, recalibration_images=64, threads=1)
+    scorer = InheritedScorer(net, DATA, recalibration_images=64)
     Z = SPACE.sample(8, np.random.default_rng(0))
     accuracy = scorer.score(Z)
     target = Target.of(Budget.parse("none:macs=60%")[0], model)

@@ -4,11 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from bench_algorithms import CASES, one, random_regret
+from bench_algorithms import CASES, random_regret
 from truth import Truth, truth_space
 
 from hwnas.plugins import ALGORITHMS, installed
