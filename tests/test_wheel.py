@@ -37,7 +37,7 @@ print(json.dumps([hwnas.__file__, hwnas_onnx.__file__, sorted(installed(PROFILER
     assert data == "digits" and worker
     assert shipped.startswith(str(tmp_path)) and tables, "tables that come with hwnas are found, away from the repository"
     names = sorted(p.parent.name for p in Path(shipped).glob("*/table.jsonl"))
-    for words in (["lut", "check", *names], *(["lut", what, names[0]] for what in ("show", "trust"))) if names else ():
+    for words in (["lut", "check", *names], ["lut", "show", names[0]]) if names else ():
         done = subprocess.run([sys.executable, "-m", "hwnas", *words], cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0 and names[0] in done.stdout, f"hwnas {' '.join(words)}: {done.stdout}{done.stderr}"
     assert not (tmp_path / "lut").exists(), "looking at a table writes nothing"

@@ -105,6 +105,6 @@ def export_folder(path: Path, out: Path, by: str = "", overwrite: bool = False) 
         done.append(f"calibrated for {len(spaces)} space(s)")
     for report in Trust.load_all(path.parent / "trust.json"):
         if report.table_fingerprint == digest:
-            report.made_with(made_with).save(out / "trust.json")
+            report.made_with(made_with, device.name).save(out / "trust.json")
             done.append(f"trust: {report.verdict}")
     return ", ".join([f"{len(rows)} rows, content {content[:16]}", *done])

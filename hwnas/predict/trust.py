@@ -111,9 +111,9 @@ class Trust:
         searched = f"; {self.searched_covered} of {self.searched.networks} that a search picked" if self.searched else ""
         return f"{self.held_out}; within the bound (+{self.margin:.1%}): {self.covered} of {self.held_out.networks} {self.kind}{searched}"
 
-    def made_with(self, table_fingerprint: str) -> Trust:
-        """The same report, beside a copy of the table."""
-        return replace(self, table_fingerprint=table_fingerprint)
+    def made_with(self, table_fingerprint: str, device: str) -> Trust:
+        """The same report, beside a copy of the table that has this device's name."""
+        return replace(self, table_fingerprint=table_fingerprint, device=device)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "verdict": self.verdict}
