@@ -29,6 +29,12 @@ def test_without_a_cpu_clock_there_is_none():
     assert clock.timed(spin(0.001), 1, False)[1] is None
 
 
+def test_a_cpu_clock_that_stood_still_is_a_preempted_repeat(monkeypatch):
+    monkeypatch.setattr(time, "thread_time_ns", lambda: 5)
+    wall_ns, cpu_ns = clock.timed(lambda: time.sleep(0.001), 1, True)
+    assert cpu_ns == 1 and Sample(loops=1, wall_ns=(wall_ns,), cpu_ns=(cpu_ns,)).rejected == 1
+
+
 @pytest.mark.parametrize("run_s", [2e-5, 1e-3, 3e-2])
 def test_loops_make_a_repeat_long_enough_and_not_much_longer(run_s):
     loops = clock.calibrate(lambda n: clock.timed(spin(run_s), n, True), 0.01)
