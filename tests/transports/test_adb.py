@@ -24,6 +24,7 @@ from hwnas.measure import Job, Plan, Worker, profile
 from hwnas.profiler import load_profiler
 from hwnas.sample import Sample
 from hwnas.steps.deliver import _tested
+from hwnas.steps.progress import silent
 from hwnas.table import Table
 from hwnas.transports import benchmark_model
 from hwnas.transports.adb import Adb
@@ -192,7 +193,7 @@ def test_accuracy_of_a_phone_is_that_of_the_file_here_and_says_so(tmp_path, monk
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 10)).eval()
     file = load_profiler("tflite").build(net, ((1, 1, 8, 8),), DEVICE, tmp_path / "net.tflite")
     run = SimpleNamespace(data=load_data("digits"))
-    found = _tested(run, net, (8, 8), file, DEVICE.model_copy(update={"pin": 4096}))
+    found = _tested(run, net, (8, 8), {file.suffix: file}, [], DEVICE.model_copy(update={"pin": 4096}), silent)
     assert found["tested_on"].startswith("host: ") and found["parity"]["top1_agreement"] == 1 and 0 <= found["test"] <= 1
 
 
