@@ -36,7 +36,7 @@ from hwnas.files import write_atomic
 from hwnas.measure import Plan, profile
 from hwnas.predict import Calibration, Drift, Fidelity, device_model, network_jobs, network_key, profile_space, searched_networks
 from hwnas.predict.drift import sentinel_networks
-from hwnas.predict.trust import code_of
+from hwnas.predict.networks import code_of
 from hwnas.profiler import load_profiler
 from hwnas.space import Space
 from hwnas.spaces import load_space

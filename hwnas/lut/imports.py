@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from ..block import Block
 from ..device import Device
 from ..errors import HwnasError, did_you_mean
-from ..predict.choose import OVERHEAD, network_key
+from ..predict.choose import OVERHEAD
+from ..predict.networks import network_key
 from ..sample import Sample
 from ..space import Space
 from ..table import FORMAT, SENTINEL

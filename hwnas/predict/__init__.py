@@ -2,10 +2,11 @@
 
 from .block_predictor import BlockPredictor
 from .calibration import Calibration
-from .choose import choose_blocks, choose_networks, network_key
-from .device_model import calibrate, device_model, network_jobs, profile_space
+from .choose import choose_blocks, choose_networks
+from .device_model import calibrate, device_model, profile_space
 from .drift import Drift, retime
 from .fidelity import Fidelity
+from .networks import network_jobs, network_key
 from .searched import searched_networks
 from .tails import Tails, measure_tails
 from .transfer import Transfer

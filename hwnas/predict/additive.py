@@ -14,7 +14,8 @@ from ..space import Space
 from ..table import Table
 from .block_predictor import BlockPredictor
 from .calibration import DRIFT, MIN_NETWORKS
-from .choose import OVERHEAD, networks_in
+from .choose import OVERHEAD
+from .networks import networks_in
 
 
 @dataclass(frozen=True)

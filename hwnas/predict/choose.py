@@ -10,7 +10,7 @@ from ..block import Block
 from ..cost import CostModel
 from ..cost.facts import program_of
 from ..errors import HwnasError
-from ..space import Codes, Space
+from ..space import Codes
 
 OVERHEAD = Block("conv", 1, 1, 1, 1)  # computes next to nothing: its latency is what one call costs
 
@@ -54,14 +54,3 @@ def choose_networks(model: CostModel, n: int, seed: int, metric: str = "macs") -
         order = np.argsort(np.abs(cost - value))
         chosen.append(int(next(i for i in order if i not in chosen)))
     return Z[chosen]
-
-
-def network_key(space: Space, z: np.ndarray) -> str:
-    """The key of a whole network's rows in a table: `net(space hash,code)`."""
-    return f"net({space.hash},{'.'.join(map(str, z))})"
-
-
-def networks_in(space: Space, keys: Sequence[str]) -> dict[str, np.ndarray]:
-    """Key -> code (genes,), of those keys that are networks of this space."""
-    prefix = f"net({space.hash},"
-    return {k: np.array(k[len(prefix) : -1].split("."), np.int64) for k in keys if k.startswith(prefix)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +15,17 @@ from ..errors import HwnasError
 from ..measure import Job, Plan, Quietness, Report, profile
 from ..profiler import is_estimate
 from ..space import Codes, Space
-from ..supernet import network
 from ..table import Table
 from .additive import Additive, additive
 from .block_predictor import MIN_FIT, BlockPredictor
 from .calibration import DRIFT, MIN_NETWORKS, Calibration
-from .choose import OVERHEAD, choose_blocks, choose_networks, network_key, networks_in
+from .choose import OVERHEAD, choose_blocks, choose_networks
 from .drift import Drift
+from .networks import code_of, network_jobs, network_key, networks_in
 from .searched import searched_networks
 from .tails import Tails
 from .transferred import Transferred
-from .trust import Trust, code_of, table_digest
+from .trust import Trust, table_digest
 
 log = logging.getLogger(__name__)
 MAX_BLOCKS = 400  # measured at most, unless asked for more; the predictor fills the rest
@@ -78,12 +78,6 @@ def _searched_before(space: Space, folder: Path) -> list[np.ndarray]:
         return [code_of(k) for k in Calibration.load(folder / "calibration.json", space.hash).searched]
     except HwnasError:
         return []
-
-
-def network_jobs(space: Space, Z: Codes | Sequence[np.ndarray], batch: int = 1) -> dict[str, Job]:
-    """Key -> job of whole networks Z (n, genes) with fresh weights, to be measured as blocks are."""
-    channels = next(b for b in space.slots[0].blocks if b).cin
-    return {network_key(space, z): Job(lambda z=z: network(space, z), ((batch, channels, *space.input_size(z)),)) for z in Z}  # type: ignore[misc]
 
 
 def calibrate(space: Space, folder: Path, codes: Codes | None = None, searched: Codes | None = None) -> Calibration:

@@ -17,7 +17,8 @@ from ..profiler import load_profiler
 from ..space import Space
 from ..table import Table, differences
 from .calibration import DRIFT, Calibration
-from .trust import code_of, table_digest
+from .networks import code_of, network_jobs
+from .trust import table_digest
 
 SENTINEL_NETWORKS = 5
 ROUNDS = 8
@@ -84,8 +85,6 @@ def retime(
 
     Raises HwnasError if the device cannot be measured from here, is another machine than that of the table, or fails.
     """
-    from .device_model import network_jobs  # which needs Drift itself
-
     table, calibration = Table.read(folder / "table.jsonl"), Calibration.load(folder / "calibration.json", space.hash)
     values = table.values()
     keys = [k for k in sentinel_networks(calibration) if k in values]

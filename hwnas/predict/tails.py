@@ -20,7 +20,8 @@ from ..profiler import load_profiler
 from ..space import Space
 from ..table import Table
 from .calibration import MIN_NETWORKS, Calibration
-from .trust import code_of, table_digest
+from .networks import code_of, network_jobs
+from .trust import table_digest
 
 FORMAT = 1
 FILE = "tails.json"
@@ -76,8 +77,6 @@ def measure_tails(
 
     Raises HwnasError if the device cannot be measured from here, tells averages only, or fails on one of them.
     """
-    from .device_model import network_jobs  # which needs Tails itself
-
     table, calibration = Table.read(folder / "table.jsonl"), Calibration.load(folder / "calibration.json", space.hash)
     keys = list(calibration.networks)
     if len(keys) < MIN_NETWORKS:

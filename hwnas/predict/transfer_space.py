@@ -13,8 +13,8 @@ from ..measure import Plan, Quietness, Report, profile
 from ..shipped import table_folder
 from ..space import Space
 from ..table import Table
-from .choose import network_key
-from .device_model import device_model, network_jobs
+from .device_model import device_model
+from .networks import network_jobs, network_key
 from .transferred import SourceTables, Transferred
 from .trust import table_digest
 

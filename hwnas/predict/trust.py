@@ -20,6 +20,7 @@ from ..space import Codes
 from ..table import Table
 from .calibration import Calibration
 from .fidelity import Fidelity
+from .networks import code_of
 
 FORMAT = 1
 MAX_MAPE, MAX_BIAS, MIN_SPEARMAN = 0.10, 0.07, 0.80
@@ -164,11 +165,6 @@ def find_trust(folder: Path, space_hash: str) -> Trust | None:
 def table_digest(table: Table) -> str:
     """16 hex digits over a table's fingerprint: what was made with another table is not taken for this one's."""
     return sha256(json.dumps(table.fingerprint, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def code_of(key: str) -> np.ndarray:
-    """(genes,) of a network's key."""
-    return np.array(key[key.index(",") + 1 : -1].split("."), np.int64)
 
 
 def _is_report(path: Path) -> bool:

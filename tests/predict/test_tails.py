@@ -16,7 +16,8 @@ from hwnas.measure import Plan
 from hwnas.predict import Calibration, Tails, calibrate, choose_networks, device_model, measure_tails, network_key, profile_space
 from hwnas.predict.additive import loading
 from hwnas.predict.choose import OVERHEAD
-from hwnas.predict.trust import code_of, table_digest
+from hwnas.predict.networks import code_of
+from hwnas.predict.trust import table_digest
 from hwnas.sample import Sample
 from hwnas.search import Target
 from hwnas.spaces import mobilenet
