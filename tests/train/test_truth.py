@@ -28,3 +28,12 @@ def test_random_search_gets_better_with_more_networks() -> None:
 
 def test_every_algorithm_has_a_case() -> None:
     assert set(installed(ALGORITHMS)) - {case.algorithm for case in CASES.values()} <= {"single-path", "morphnet"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gdas", "proxylessnas", "enas", "fbnet", "pnas"])
+def test_what_is_found_beats_an_architecture_at_random(name: str) -> None:
+    truth = Truth.load()
+    found = one(name, 0, 60, truth)
+    print(found)
+    assert 0 <= found["regret"] < truth.accuracy.max() - truth.accuracy.mean() and found["images"] > 0
