@@ -58,6 +58,8 @@ class Case:
 CASES = {
     **{name: Case(name) for name in ("spos", "fairnas", "sandwich", "attentive", "ofa", "one-shot", "pbt")},
     **{name: Case(name) for name in ("darts", "gdas", "fbnet", "proxylessnas", "enas", "smash", "pnas", "random", "alone")},
+    "darts-warm": Case("darts", {"warmup": 0.3}),
+    "gdas-warm": Case("gdas", {"warmup": 0.3}),
     "darts-2": Case("darts", {"order": 2}),
     "mnasnet": Case("mnasnet", {"reward": "hard"}, "macs=100%"),
     "proxyless-rl": Case("proxyless-rl", {"reward": "hard"}, "macs=100%"),
@@ -185,7 +187,7 @@ def _summary(name: str, runs: list[dict[str, Any]], truth: Truth) -> list[str]:
 def _line(cells: list[str], markdown: bool) -> str:
     if markdown:
         return "| " + " | ".join(cells) + " |"
-    widths = (14, 9, 9, 9, 8, 9, 24, 7, 9)
+    widths = (14, 9, 9, 9, 8, 15, 23, 7, 9)
     return "".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths)))
 
 

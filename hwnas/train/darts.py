@@ -21,11 +21,14 @@ class Darts:
     order: int = 1  # 2: the gradient through one unrolled step of the weights, at 3 to 4 times the cost of a step
     lr: float = 0.0  # of alpha's Adam, betas (0.5, 0.999); 0 = the paper's 3e-4, more in shorter runs (Run.alpha_rate)
     weight_decay: float = 1e-3  # of alpha
+    warmup: float = (
+        0.0  # share of the run in which alpha is frozen: 0 in the paper, 0.3 in PC-DARTS (Xu et al. 2020), where skips win early
+    )
     skip_dropout: float = 0.0  # each skip connection is off with this probability, falling linearly to 0 over the run (0 = never)
     most_skips: int = 0  # ends when the derived code has more skip connections than this: they crowd out the rest (0 = never)
 
     def __post_init__(self) -> None:
-        at_least("darts", self, lr=0, weight_decay=0, skip_dropout=0, most_skips=0)
+        at_least("darts", self, lr=0, weight_decay=0, warmup=0, skip_dropout=0, most_skips=0)
         if self.order not in (1, 2):
             raise HwnasError(f"darts.order: {self.order} is neither 1 (first order) nor 2 (unrolled)")
         if self.skip_dropout >= 1:
@@ -62,7 +65,9 @@ def darts(run: Run, options: Darts) -> Step:
         return run.constraint.price(loss, alpha.weights()) if run.constraint else loss
 
     def step(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
-        if options.order == 1:
+        if number < options.warmup * run.steps:
+            record: dict[str, float] = {}
+        elif options.order == 1:
             record = run.update_alpha(valid_loss(number))
         else:
             parameters = list(alpha.parameters())

@@ -19,11 +19,12 @@ class Gdas:
 
     lr: float = 0.0  # of alpha's Adam, betas (0.5, 0.999); 0 = the paper's 3e-4, more in shorter runs (Run.alpha_rate)
     weight_decay: float = 1e-3  # of alpha
+    warmup: float = 0.0  # share of the run in which alpha is frozen: 0 in the paper; young weights favour skip connections
     tau: float = 10.0  # temperature of the Gumbel-softmax at the start
     tau_end: float = 0.1  # and at the end, falling linearly
 
     def __post_init__(self) -> None:
-        at_least("gdas", self, lr=0, weight_decay=0)
+        at_least("gdas", self, lr=0, weight_decay=0, warmup=0)
         if not 0 < self.tau_end <= self.tau:
             raise HwnasError(f"gdas: tau_end {self.tau_end} must be above 0 and not above tau {self.tau}")
 
@@ -53,11 +54,12 @@ def gdas(run: Run, options: Gdas) -> Step:
         loss = run.loss(logits, y)
         loss.backward()
         run.update()
-        record = {"loss": loss.item(), "accuracy": accuracy(logits, y)}
-
+        record = {"loss": loss.item(), "accuracy": accuracy(logits, y), "tau": tau}
+        if number < options.warmup * run.steps:
+            return record
         x, y = run.arch_batch(number)
         loss = run.loss(run.forward(x, alpha.gates(rule)), y)
         loss = run.constraint.price(loss, alpha.weights()) if run.constraint else loss
-        return {**record, **run.update_alpha(loss), "skips": count_skips(alpha, skips), "tau": tau}
+        return {**record, **run.update_alpha(loss), "skips": count_skips(alpha, skips)}
 
     return step
