@@ -192,7 +192,7 @@ def retrain(
     }
     opened = RunFolder(run, Experiment.parse(fields, "hwnas retrain"), lut)
     for name in device:
-        if name not in opened.experiment.devices:
+        if opened.experiment.devices and name not in opened.experiment.devices:  # none at all: the search says so
             raise did_you_mean("--device", name, opened.experiment.devices)
     with Workers(workers, ray) as hands:
         winners = _search(opened, hands)
