@@ -49,12 +49,13 @@ def finalist(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sc
         trained = [retrain_winner(run, net, c, show) for c in found]
         scores = [split_accuracy(module, run.data.valid, space.input_size(c.z)) for module, c in zip(trained, found)]
         winner = found[int(np.argmax(scores))]
-        said = ", ".join(f"{score:.2%}" for score in scores)
-        winner = replace(winner, note=f"the best of {len(found)} after training alone: {said}")
+        each = ", ".join(f"{score:.2%}" for score in scores)
+        winner = replace(winner, note=f"the best of {len(found)} after training alone: {each}")
     if settings.width == 1:
         return winner
+    said = (winner.note, f"{settings.width:g} times as wide as it was searched")
     wide = device_model(widened(space, settings.width), table_folder(run.lut, winner.target.budget.device), force=True)
-    return replace(to_winner(winner.target, wide, winner.z, {**vars(winner)}), note=f"{settings.width:g} times as wide as it was searched")
+    return replace(to_winner(winner.target, wide, winner.z, {**vars(winner)}), note="; ".join(filter(None, said)))
 
 
 def candidates(run: RunFolder, model: CostModel, winner: Winner, scorer: RunScorer, k: int) -> list[Winner]:
