@@ -8,7 +8,7 @@ from tiny_spaces import SPACES
 from hwnas.cost import CostModel
 from hwnas.errors import HwnasError
 from hwnas.predict import BlockPredictor, choose_blocks, choose_networks, network_key
-from hwnas.predict.choose import networks_in
+from hwnas.predict.networks import networks_in
 
 
 def test_a_fifth_of_the_blocks_predicts_the_others():

@@ -11,8 +11,8 @@ from hwnas.cost import CostModel
 from hwnas.errors import HwnasError
 from hwnas.predict import Drift, Trust, calibrate, device_model, find_trust, searched_networks
 from hwnas.predict.calibration import DRIFT, Calibration
-from hwnas.predict.choose import networks_in
 from hwnas.predict.drift import sentinel_networks
+from hwnas.predict.networks import networks_in
 from hwnas.predict.trust import table_digest
 from hwnas.table import Table
 
