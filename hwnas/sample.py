@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ Clock = Literal["auto", "cpu", "wall"]
 # A repeat is preempted where wall time exceeds CPU time by more than 5 % and 2 us. Undisturbed, the two clocks differ by
 # -0.3 +- 0.1 us here (CPU time is the outer pair); a disturbance costs 2 us at the least, the switch to a thread and back.
 PREEMPTED_SHARE, PREEMPTED_NS = 0.05, 2000
+SLOWED = 1.25  # times the best of a fixed computation: above it somebody else slows the core; hwnas/board/calm.py has the same
 EXTRA = ("load_s", "first_run_ms", "peak_rss_bytes", "energy_mj", "instructions")  # fields that a device may tell
 
 
@@ -40,7 +41,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Sample:
-    """Nothing is dropped here: preempted repeats stay, marked. Statistics are derived, per inference, in ms.
+    """Nothing is dropped here: preempted and slowed repeats stay, marked. Statistics are derived, per inference, in ms.
 
     Where the device tells summaries only (`summaries` is not None), a repeat is one invocation of its program: wall_ns is the
     average of its `count` inferences, and the single ones are not known.
@@ -49,6 +50,8 @@ class Sample:
     wall_ns: tuple[int, ...] = ()  # of each repeat: `loops` inferences
     cpu_ns: tuple[int, ...] | None = None  # CPU time of the thread; None where it means nothing (several threads, GPU)
     loops: int = 1
+    reference_ns: tuple[int, ...] | None = None  # of each repeat: a fixed computation's time around it (hwnas/board/calm.py)
+    best_ns: int | None = None  # and its best ever, as far as was known then
     load_s: float | None = None  # reading and preparing the file
     first_run_ms: float | None = None
     peak_rss_bytes: int | None = None  # resident memory of the whole worker process, at its peak while this file was in it
@@ -77,6 +80,14 @@ class Sample:
             raise ValueError(f"{len(wall)} wall_ns but {len(cpu)} cpu_ns")  # type: ignore[arg-type]
         if type(loops) is not int or loops < 1:
             raise ValueError(f"loops is {loops!r}: expected a whole number >= 1")
+        rest: dict[str, Any] = {name: fields.get(name) for name in (*EXTRA, "conditions")}
+        if (reference_ns := fields.get("reference_ns")) is not None:
+            best_ns = fields.get("best_ns")
+            if not isinstance(reference_ns, list) or len(reference_ns) != len(wall):  # type: ignore[arg-type]
+                raise ValueError(f"{len(wall)} wall_ns but reference_ns is {str(reference_ns)[:60]}")  # type: ignore[arg-type]
+            if not all(type(t) is int and t > 0 for t in (*reference_ns, best_ns)):
+                raise ValueError(f"reference_ns is {str(reference_ns)[:60]}, best_ns {best_ns!r}: expected positive whole numbers")
+            rest |= {"reference_ns": tuple(reference_ns), "best_ns": best_ns}
         for name in EXTRA:
             value = fields.get(name)
             if value is not None and not (type(value) in (int, float) and isfinite(value) and value >= 0):
@@ -84,7 +95,6 @@ class Sample:
         conditions = fields.get("conditions")
         if conditions is not None and not (isinstance(conditions, dict) and all(type(v) in (int, float) for v in conditions.values())):
             raise ValueError(f"conditions is {str(conditions)[:60]}: expected numbers by name")
-        rest = {name: fields.get(name) for name in (*EXTRA, "conditions")}
         summaries = fields.get("summaries")
         if summaries is not None:
             if not isinstance(summaries, list) or len(summaries) != len(wall):  # type: ignore[arg-type]
@@ -96,7 +106,7 @@ class Sample:
         """What from_dict reads: the reason alone, or everything else that the device told."""
         if self.error is not None:
             return {"error": self.error}
-        optional = (*EXTRA, "conditions", "error", "summaries")
+        optional = (*EXTRA, "reference_ns", "best_ns", "conditions", "error", "summaries")
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if not (k in optional and v is None)}
 
     @property
@@ -127,17 +137,30 @@ class Sample:
         """How many repeats were preempted."""
         return int(self.preempted.sum())
 
-    def times_ms(self, clock: Clock = "auto") -> np.ndarray:
-        """(repeats,) by one clock.
+    @property
+    def slowed(self) -> np.ndarray:
+        """(repeats,) bool: where somebody else slowed the core, which CPU time does not show. All False where the device does not tell."""
+        if self.reference_ns is None or self.best_ns is None:
+            return np.zeros(len(self.wall_ns), bool)
+        return np.array(self.reference_ns) > SLOWED * self.best_ns
 
-        "auto" is CPU time where there is one; "wall" leaves preempted repeats out, if any others are left.
+    def against(self, best_ns: int | None) -> Sample:
+        """The same held against the best that is known now."""
+        return self if self.best_ns is None or best_ns is None else replace(self, best_ns=best_ns)
+
+    def times_ms(self, clock: Clock = "auto") -> np.ndarray:
+        """(at most repeats,) by one clock, without the slowed ones if any others are left.
+
+        "auto" is CPU time where there is one; "wall" leaves preempted repeats out, too, if any others are left.
         """
-        if clock != "wall" and self.cpu_ms is not None:
-            return self.cpu_ms
-        if clock == "cpu":
+        if clock == "cpu" and self.cpu_ms is None:
             raise ValueError("this sample has no CPU time: use the wall clock")
-        kept = self.wall_ms[~self.preempted]
-        return kept if len(kept) else self.wall_ms
+        if clock != "wall" and self.cpu_ms is not None:
+            times, kept = self.cpu_ms, ~self.slowed
+        else:
+            times, kept = self.wall_ms, ~(self.slowed | self.preempted)
+            kept = kept if kept.any() else ~self.preempted
+        return times[kept] if kept.any() else times
 
     def latency_ms(self, clock: Clock = "auto") -> float:
         """The 20th percentile of the repeats: steadier than the median for eager torch, equal to it for the others; never the mean."""

@@ -22,6 +22,7 @@ from .sample import Clock, Sample
 FORMAT = 1
 SENTINEL = "sentinel"  # key of the rows of the block that is the same in every table; no block's key, which have brackets
 NEAREST = 3  # sentinels that say how fast the machine was when a row was measured: their median
+STEADY = 0.25  # of the rows: if fewer were undisturbed, then the machine is the slowed one, and what it did in a rare moment is no measure
 
 
 class Table:
@@ -41,6 +42,7 @@ class Table:
         self.provenance: list[dict[str, Any]] = header.get("provenance", [])  # what was done to it since: see hwnas.lut
         self._samples: dict[str, dict[int, tuple[int, Sample]]] = defaultdict(dict)  # key -> round -> (line, sample)
         self._sentinels: list[tuple[int, tuple[int, int], Sample]] = []  # (line, (sitting, round), sample)
+        self._best_ns: int | None = None  # of all samples; what one worker knew when it began was not the best
         for number, row in enumerate(journal.rows, 2):
             self._add(row, number)
         self._sitting = 1 + max((row["sitting"] for row in journal.rows), default=0)
@@ -115,15 +117,16 @@ class Table:
         return max(times, default=None)
 
     def samples(self, key: str) -> list[Sample]:
-        """The samples of a key, one for each round."""
-        return [sample for _, sample in self._samples.get(key, {}).values()]
+        """The samples of a key, one for each round, held against the best that any row knew."""
+        return [sample.against(self._best_ns) for _, sample in self._samples.get(key, {}).values()]
 
     def values(self, clock: Clock = "auto") -> dict[str, float]:
         """Key -> latency in ms, of all keys that did not fail: the 20th percentile of a round's repeats, averaged over rounds.
 
         Within a round the percentile keeps disturbances out. Between rounds a file is loaded anew and lies elsewhere in memory, which
         changes a block of some microseconds by several percent for as long as it is loaded: that is averaged, not chosen from. A quarter
-        of the rounds at either end is left out (a trimmed mean): some rounds meet a neighbour that the sentinels miss.
+        of the rounds at either end is left out (a trimmed mean): some rounds meet a neighbour that nothing shows.
+        Rounds in which somebody slowed the core all the time are left out where the key has others; see Sample.slowed.
         clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
         machine was at the time, by the sentinels next to a row, is divided out: see drift.
         """
@@ -138,7 +141,7 @@ class Table:
         return {key: float((max(v) - min(v)) / np.median(v)) for key, v in levels.items()}
 
     def drift(self, clock: Clock = "auto") -> dict[tuple[int, int], float]:
-        """(sitting, round) -> how slow the machine was in it, 1 is the median over the table: by the sentinel block.
+        """(sitting, round) -> how slow the machine was in it, 1 is the median over the table: by the undisturbed sentinel blocks.
 
         Neighbours on a shared processor slow everything by some percent for seconds to minutes, CPU time too. Each row is divided by
         the median of the three sentinels nearest to it: rounds of a block were then 7.6 % apart instead of 13.6 (TFLite, 28 px, a
@@ -146,45 +149,70 @@ class Table:
         """
         group_of = {line: group for line, group, _ in self._sentinels}
         levels: dict[tuple[int, int], list[float]] = defaultdict(list)
-        for line, level in self._sentinel_levels(clock):
-            levels[group_of[line]].append(level)
+        for line, level, slowed in self._sentinel_levels(clock):
+            if not slowed:
+                levels[group_of[line]].append(level)
         return {group: float(np.median(v)) for group, v in levels.items()}
 
     def drifted(self, limit: float, clock: Clock = "auto") -> dict[tuple[str, int], float]:
         """(key, round) -> level, of the rows measured while the sentinels near them were off by more than `limit` (0.2 is 20 %).
 
-        Level is relative to the median over the table. So much is no longer a drift that can be divided out.
+        Level is relative to the median over the table. So much is no longer a drift that can be divided out. Rows on a slowed core are
+        not in it where at least half of their key's rounds were undisturbed: those do.
         """
-        level = self.level(clock)
-        rows = {(key, r): (line, s) for key, rounds in self._samples.items() for r, (line, s) in rounds.items()}
-        return {where: level(line) for where, (line, s) in rows.items() if s.error is None and abs(level(line) - 1) > limit}
+        level, is_slowed, found = self.level(clock), self._is_slowed(), {}
+        for key, rounds in self._samples.items():
+            slowed = {r: is_slowed(sample) for r, (_, sample) in rounds.items()}
+            enough = 2 * sum(slowed.values()) <= len(slowed)
+            for r, (line, sample) in rounds.items():
+                at = level(line, sample)
+                if sample.error is None and abs(at - 1) > limit and not (slowed[r] and enough):
+                    found[key, r] = at
+        return found
 
-    def level(self, clock: Clock = "auto") -> Callable[[int], float]:
-        """Line of the file -> how slow the machine was there, by the sentinels nearest to it; 1 is the median over the table."""
-        sentinels = self._sentinel_levels(self._clock(clock))
-        lines, levels = np.array([line for line, _ in sentinels]), np.array([level for _, level in sentinels])
+    def level(self, clock: Clock = "auto") -> Callable[[int, Sample], float]:
+        """(line of the file, its sample) -> how slow the machine was there, by the nearest sentinels, for a row on a slowed core by such
+        sentinels; 1 is the median over the table's undisturbed ones."""
+        is_slowed, sentinels = self._is_slowed(), self._sentinel_levels(self._clock(clock))
+        near = {state: [s[:2] for s in sentinels if s[2] == state] or [s[:2] for s in sentinels] for state in (False, True)}
+        lines = {state: np.array([line for line, _ in found]) for state, found in near.items()}
+        levels = {state: np.array([level for _, level in found]) for state, found in near.items()}
 
-        def level(line: int) -> float:
-            near = np.argsort(np.abs(lines - line), kind="stable")[:NEAREST]
-            return float(np.median(levels[near])) if len(near) else 1.0
+        def level(line: int, sample: Sample) -> float:
+            slowed = is_slowed(sample)
+            nearest = np.argsort(np.abs(lines[slowed] - line), kind="stable")[:NEAREST]
+            return float(np.median(levels[slowed][nearest])) if len(nearest) else 1.0
 
         return level
 
-    def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float]]:
-        """[(line, time of the sentinel relative to its median over the table)], of all that did not fail."""
-        times = [(line, sample.latency_ms(clock)) for line, _, sample in self._sentinels if sample.error is None]
-        usual = float(np.median([t for _, t in times])) if times else 1.0
-        return [(line, t / usual) for line, t in times]
+    @property
+    def steady(self) -> bool:
+        """Whether enough rows were measured on a core that nobody slowed for the others not to count."""
+        found = [s for rounds in self._samples.values() for _, s in rounds.values()] + [s for _, _, s in self._sentinels]
+        slowed = [bool(s.against(self._best_ns).slowed.all()) for s in found if s.error is None]
+        return slowed.count(False) >= STEADY * len(slowed)
+
+    def _is_slowed(self) -> Callable[[Sample], bool]:
+        """Whether a sample is of a core that somebody slowed all the time, on a machine where that is the exception."""
+        steady = self.steady
+        return lambda sample: steady and sample.error is None and bool(sample.against(self._best_ns).slowed.all())
+
+    def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float, bool]]:
+        """[(line, time of the sentinel relative to its median over the table, slowed)], of all that did not fail."""
+        is_slowed = self._is_slowed()
+        times = [(line, s.against(self._best_ns).latency_ms(clock), is_slowed(s)) for line, _, s in self._sentinels if s.error is None]
+        usual = float(np.median([t for _, t, slowed in times if not slowed] or [t for _, t, _ in times])) if times else 1.0
+        return [(line, t / usual, slowed) for line, t, slowed in times]
 
     def _times(self, clock: Clock) -> dict[str, list[np.ndarray]]:
-        """Key -> the repeats (repeats,) of each of its rounds in ms, drift divided out; keys that failed are not in it."""
+        """Key -> the repeats (repeats,) of each of its rounds that count in ms, drift divided out; keys that failed are not in it."""
         clock, failed = self._clock(clock), self.failed
-        level = self.level(clock)
-        return {
-            key: [sample.times_ms(clock) / level(line) for line, sample in rounds.values()]
-            for key, rounds in self._samples.items()
-            if key not in failed
-        }
+        level, is_slowed, found = self.level(clock), self._is_slowed(), {}
+        for key, rounds in self._samples.items():
+            if key not in failed:
+                undisturbed = [(line, sample) for line, sample in rounds.values() if not is_slowed(sample)]
+                found[key] = [s.against(self._best_ns).times_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
+        return found
 
     def _clock(self, clock: Clock) -> Clock:
         """What "auto" stands for: CPU time where every sample has it."""
@@ -200,6 +228,8 @@ class Table:
             sample = Sample.from_dict(row)
         except ValueError as error:
             raise HwnasError(f"{self.path}: line {line} is not a row of a table: {error}. Delete the line to measure it again") from None
+        if sample.best_ns is not None:
+            self._best_ns = min(sample.best_ns, self._best_ns or sample.best_ns)
         if key == SENTINEL:
             self._sentinels.append((line, (sitting, round), sample))
         else:

@@ -12,9 +12,13 @@ import math
 import time
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from calm import Calm  # type: ignore[import-not-found]  # beside this file on every device
 
 MOST_LOOPS = 10**9  # of anything takes seconds
+STRETCH_NS = 3_000_000  # between two looks at how calm the core is: shorter repeats share them
 
 
 def timed(run: Callable[[], Any], loops: int, with_cpu: bool) -> tuple[int, int | None]:
@@ -59,14 +63,18 @@ def measure(
     time_loops: Callable[[int], tuple[int, int | None]],
     plan: dict[str, Any],
     counters: Callable[[], dict[str, float]] = dict,
+    calm: Calm | None = None,
 ) -> dict[str, Any]:
     """Times what time_loops runs, after the plan (hwnas.measure.Plan as a dict).
 
     Returns {"loops", "first_run_ms", "wall_ns": [...], "cpu_ns": [...] or None}: an entry for each repeat, the total of its `loops`
-    inferences; and for each of the counters, which give totals, by how much it grew for one inference. Stops early, with what it
-    has, when half of time_limit_s is gone: a slow block is worth a short sample.
+    inferences; with calm also "reference_ns": [...], the slower of its looks around it, and "best_ns", its best ever; and for each of
+    the counters, which give totals, by how much it grew for one inference. With calm, a stretch of repeats is begun on a calm core, and
+    more are timed until as many as the plan wants ended on one, both as far as its patience goes. Stops early, with what it has, when
+    half of time_limit_s is gone: a slow block is worth a short sample.
     """
     deadline = time.perf_counter() + plan["time_limit_s"] / 2
+    patience = plan.get("patience", 0.0)
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()  # a collection inside a repeat would be billed to the block
@@ -78,22 +86,42 @@ def measure(
         loops = calibrate(time_loops, plan["min_repeat_s"])
         wall: list[int] = []
         cpu: list[int | None] = []
-        total_ns = 0
+        looks: list[int] = []
+        grown: dict[str, float] = {}
+        undisturbed = total_ns = 0
         give_up = min(deadline, time.perf_counter() + plan.get("limit_s", 0.0))
-        before = counters()
-        while len(wall) < plan["repeats"] or total_ns < plan["min_total_s"] * 1e9 or not _precise(wall, cpu, plan, give_up):
-            wall_ns, cpu_ns = time_loops(loops)
-            wall.append(wall_ns)
-            cpu.append(cpu_ns)
-            total_ns += wall_ns
+
+        def kept() -> bool:
+            """Whether the plan is, neighbours aside."""
+            enough = len(wall) >= plan["repeats"] and total_ns >= plan["min_total_s"] * 1e9
+            return enough and _precise(wall, cpu, plan, give_up)
+
+        while not (more := kept()) or calm and undisturbed < plan["repeats"] and calm.patient(patience):
+            look_ns = calm.wait(patience) if calm else 0
+            before, stretch_ns = counters(), 0
+            while True:
+                wall_ns, cpu_ns = time_loops(loops)
+                wall.append(wall_ns)
+                cpu.append(cpu_ns)
+                total_ns, stretch_ns = total_ns + wall_ns, stretch_ns + wall_ns
+                if kept() or calm and stretch_ns >= STRETCH_NS or time.perf_counter() > deadline:
+                    break
+            after = counters()
+            grown = {name: grown.get(name, 0.0) + after[name] - before[name] for name in before if name in after}
+            if calm:
+                look_ns = max(look_ns, calm.look())
+                undisturbed += 0 if calm.is_slow(look_ns) else len(wall) - len(looks)
+                looks += [look_ns] * (len(wall) - len(looks))
+                calm.spent(stretch_ns / 1e9 if more else 0.0)
             if time.perf_counter() > deadline:
                 break
-        after = counters()
     finally:
         if collecting:
             gc.enable()
-    grown = {name: (after[name] - before[name]) / (loops * len(wall)) for name in before if name in after}
-    return {"loops": loops, "first_run_ms": first_ns / 1e6, "wall_ns": wall, "cpu_ns": None if None in cpu else cpu, **grown}
+    times = {"wall_ns": wall, "cpu_ns": None if None in cpu else cpu}
+    if calm:
+        times |= {"reference_ns": looks, "best_ns": calm.best_ns}
+    return {"loops": loops, "first_run_ms": first_ns / 1e6, **times, **{name: total / (loops * len(wall)) for name, total in grown.items()}}
 
 
 def median_interval(times: list[int]) -> tuple[int, int] | None:

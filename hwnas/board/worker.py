@@ -2,8 +2,8 @@
 
     {"id": 1, "do": "facts", "options": {...}}
         -> {"id": 1, "host": {...}, "conditions": {...}, "runtime": {...}, "pid": ...}
-    {"id": 2, "do": "time", "file": ..., "options": {...}, "plan": {...}}
-        -> {"id": 2, "wall_ns": [...], "cpu_ns": [...], "loops": ..., "energy_mj": ..., "conditions": {...}, ...}
+    {"id": 2, "do": "time", "file": ..., "options": {...}, "plan": {...}, "best_ns": ...}
+        -> {"id": 2, "wall_ns": [...], "cpu_ns": [...], "loops": ..., "reference_ns": [...], "best_ns": ..., "conditions": {...}, ...}
     {"id": 3, "do": "predict", "file": ..., "options": {...}, "x": file.npy, "y": file.npy}
         -> {"id": 3}
     {"id": 4, "do": "exit"}
@@ -26,13 +26,15 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import clock  # type: ignore[import-not-found]  # beside this file on every device
+import calm  # type: ignore[import-not-found]  # beside this file on every device
+import clock  # type: ignore[import-not-found]
 import counters  # type: ignore[import-not-found]
 import host_facts  # type: ignore[import-not-found]
 import numpy as np
 
 API = 1
 COUNTERS = counters.Counters()  # before the runtime starts its threads
+CALM = calm.Calm()
 GRACE_S = 2.0  # the host gives up first, if it is there
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -71,7 +73,9 @@ def time_file(device: Any, request: Request) -> Answer:
         estimate = device.facts(options).get("estimate", False)
         if estimate:  # nothing runs: there is nothing to wait for, and only the times are the device's
             plan = {**plan, "warmup_s": 0.0, "min_repeat_s": 0.0}
-        result = clock.measure(own or (lambda loops: clock.timed(session.run, loops, with_cpu)), plan, count)
+        CALM.learn(request.get("best_ns"))
+        alone = CALM if with_cpu and not own and not estimate and plan.get("patience") else None
+        result = clock.measure(own or (lambda loops: clock.timed(session.run, loops, with_cpu)), plan, count, alone)
     finally:
         session.close()
     if estimate:

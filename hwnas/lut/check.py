@@ -105,7 +105,7 @@ def _lines(raw: RawTable) -> Iterator[Finding]:
 
 def _duplicates(raw: RawTable, table: Table | None) -> Iterator[Finding]:
     """A failure that was measured again later is no duplicate, nor is a row in quarantine: see hwnas.measure.measure."""
-    slowness = table.level() if table else lambda line: 1.0
+    slowness = table.level() if table else lambda line, sample: 1.0
     seen: dict[tuple[str, int], tuple[int, Sample]] = {}
     for number, row in raw.rows:
         sample = Sample.from_dict(row)
@@ -113,13 +113,13 @@ def _duplicates(raw: RawTable, table: Table | None) -> Iterator[Finding]:
             continue
         before = seen.get((row["key"], row["round"]))
         seen[row["key"], row["round"]] = number, sample
-        if before is None or abs(slowness(before[0]) - 1) > QUARANTINE:
+        if before is None or abs(slowness(*before) - 1) > QUARANTINE:
             continue
         what = f"{row['key']} round {row['round']} is there twice, first in line {before[0]}"
         if before[1] == sample:
             yield Finding("warning", "duplicates", f"{what}, with the same timings", number)
             continue
-        old, new = before[1].latency_ms() / slowness(before[0]), sample.latency_ms() / slowness(number)
+        old, new = before[1].latency_ms() / slowness(*before), sample.latency_ms() / slowness(number, sample)
         ratio = max(old, new) / min(old, new)
         level: Literal["error", "warning"] = "error" if ratio > CONTRADICTION else "warning"
         yield Finding(level, "duplicates", f"{what}: {1000 * old:.4g} us, then {1000 * new:.4g} us", number)

@@ -24,6 +24,7 @@ class Plan:
     rounds: int = 8
     target: float = 0.0  # go on until the 95 % interval of the median is within this share of it on either side; 0: do not look
     limit_s: float = 1.0  # but for no longer than this, in each round
+    patience: float = 0.5  # of a worker's life, at most, to wait until nobody slows the core; 0: do not look. See hwnas/board/calm.py
     time_limit_s: float = 60.0  # of one file in one round, loading included: then its worker is killed and the file has failed
 
     @staticmethod

@@ -9,6 +9,7 @@ from ..table import Table
 
 CONDITIONS = ("load_average", "temperature_c", "frequency_mhz")
 REJECTED_LIMIT, DRIFT_LIMIT, NOISE_LIMIT = 0.10, 0.05, 0.05
+SLOWED_LIMIT = 0.50  # below it most rounds of a block have repeats that nobody slowed, and those count
 QUARANTINE = 0.20  # a row next to sentinels this far off is measured again: so much is not divided out as drift
 FREQUENCY_LIMIT, HOT_C = 0.05, 85.0
 
@@ -22,6 +23,7 @@ class Quietness:
     noise: float  # how far the rounds of a block are apart, the median over blocks
     noisiest: tuple[tuple[str, float], ...]  # the five keys with most of it
     failed: int  # keys without a value
+    slowed: float = 0.0  # share of repeats in which somebody slowed the core: see Sample.slowed
     quarantined: int = 0  # rows measured while the machine was far off its usual speed, and again when they were repeated
     frequency_mhz: tuple[float, float] | None = None  # lowest and highest of the core's clock, where the system tells
     temperature_c: float | None = None  # highest
@@ -39,6 +41,7 @@ class Quietness:
         frequency, host = seen["frequency_mhz"], table.fingerprint.get("host", {})
         return Quietness(
             rejected=sum(s.rejected for s in samples) / max(repeats, 1),
+            slowed=sum(int(s.slowed.sum()) for s in samples) / max(repeats, 1),
             drift=max((abs(level - 1) for level in table.drift().values()), default=0.0),
             noise=noise[len(noise) // 2][1] if noise else 0.0,
             noisiest=tuple(noise[:5]),
@@ -60,6 +63,7 @@ class Quietness:
             text
             for bad, text in (
                 (self.rejected > REJECTED_LIMIT, f"{self.rejected:.0%} of repeats were preempted: other programs want the core{crowd}"),
+                (self.slowed > SLOWED_LIMIT, f"{self.slowed:.0%} of repeats were slowed by somebody on the same core"),
                 (
                     self.drift > DRIFT_LIMIT,
                     f"the sentinel block drifted by {self.drift:.0%}: the clock frequency changes, or memory is shared",
@@ -98,5 +102,6 @@ class Quietness:
         return not self.reasons
 
     def __str__(self) -> str:
-        figures = f"{self.rejected:.1%} of repeats preempted, sentinel within {self.drift:.1%}, rounds {self.noise:.1%} apart"
+        slowed = f"{self.slowed:.0%} slowed by somebody on the same core, " if self.slowed else ""
+        figures = f"{self.rejected:.1%} of repeats preempted, {slowed}sentinel within {self.drift:.1%}, rounds {self.noise:.1%} apart"
         return f"quiet: {figures}" if self.quiet else f"noisy: {'; '.join(self.reasons)}. CPU time was used where there is one"

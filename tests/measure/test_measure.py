@@ -65,7 +65,8 @@ def test_a_finished_table_is_left_as_it_is(worker, table):
     measure(worker, toy.jobs(3), table, toy.PLAN)
     assert table.path.read_bytes() == before
     measure(worker, toy.jobs(4), table, toy.PLAN)  # one block more costs that block and a sentinel a round, and one at the end
-    assert len(table.path.read_bytes().splitlines()) == len(before.splitlines()) + 7
+    new = [json.loads(line)["key"] for line in table.path.read_bytes().splitlines()[len(before.splitlines()) :]]
+    assert sorted(new[:7]) == ["block3"] * 3 + [SENTINEL] * 4 and set(new[7:]) <= {"block3", SENTINEL}  # measured again, if disturbed
 
 
 def test_failed_jobs_are_rows_with_their_reason_and_are_tried_once(worker, table):
@@ -151,7 +152,8 @@ def test_sigkill_at_random_moments_loses_at_most_the_block_in_flight(tmp_path):
     table = Table.read(path)
     assert set(table.values()) == set(toy.jobs()) and not table.failed
     written = [(row["key"], row["round"]) for row in rows(path) if row["key"] != SENTINEL]
-    assert len(written) == len(set(written)) == wanted
+    first, again = written[:wanted], written[wanted:]  # again: what a machine out of order had disturbed
+    assert len(set(first)) == wanted and len(set(again)) == len(again) <= toy.JOBS
 
 
 def test_two_profiles_into_one_table_are_refused(tmp_path):
