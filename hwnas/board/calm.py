@@ -16,14 +16,19 @@ _WARM, _ROUNDS, _VALUES = 4, 40, 4096  # 50 us; 2 x 16 kB, back in the first-lev
 
 
 class Calm:
-    """How slow the core is now, and waiting until it is not, for no more than a share of this object's life."""
+    """How slow the core is now, and waiting until it is not.
 
+    Waiting pays where calm and busy times alternate. Where a while of it brings none, it is not tried again until one is seen; nor is more
+    than half of this object's life spent so.
+    """
+
+    share = 0.5
     slowed = 1.25  # times the best: above it somebody else is at work
 
     def __init__(self) -> None:
         self._x = np.linspace(0.5, 1.5, _VALUES, dtype=np.float32)
         self._y = np.empty_like(self._x)
-        self._born, self._waited_s = time.perf_counter(), 0.0
+        self._born, self._waited_s, self._hopeless = time.perf_counter(), 0.0, False
         self.best_ns = min(self._reference_ns() for _ in range(20))
 
     def learn(self, best_ns: int | None) -> None:
@@ -34,23 +39,25 @@ class Calm:
         """How long the computation takes now, in ns; a little more than its best is usual."""
         now_ns = self._reference_ns()
         self.best_ns = min(self.best_ns, now_ns)
+        self._hopeless = self._hopeless and self.is_slow(now_ns)
         return now_ns
 
     def is_slow(self, reference_ns: int) -> bool:
         """Whether somebody else was at work then."""
         return reference_ns > self.slowed * self.best_ns
 
-    def patient(self, share: float) -> bool:
-        """Whether less than this share of this object's life so far was spent waiting."""
-        return self._waited_s < share * (time.perf_counter() - self._born)
+    @property
+    def patient(self) -> bool:
+        """Whether waiting may bring anything."""
+        return not self._hopeless and self._waited_s < self.share * (time.perf_counter() - self._born)
 
-    def wait(self, share: float) -> int:
-        """`look`, again and again until the core is calm or `share` of this object's life was spent waiting."""
-        began = time.perf_counter()
-        while self.is_slow(now_ns := self.look()) and self.patient(share):
+    def wait(self, patience_s: float) -> int:
+        """`look`, again and again until the core is calm, for no longer than patience_s."""
+        began = last = time.perf_counter()
+        while self.is_slow(now_ns := self.look()) and self.patient:
             now = time.perf_counter()
-            self.spent(now - began)
-            began = now
+            self.spent(now - last)
+            last, self._hopeless = now, now - began >= patience_s
         return now_ns
 
     def spent(self, seconds: float) -> None:

@@ -70,11 +70,10 @@ def measure(
     Returns {"loops", "first_run_ms", "wall_ns": [...], "cpu_ns": [...] or None}: an entry for each repeat, the total of its `loops`
     inferences; with calm also "reference_ns": [...], the slower of its looks around it, and "best_ns", its best ever; and for each of
     the counters, which give totals, by how much it grew for one inference. With calm, a stretch of repeats is begun on a calm core, and
-    more are timed until as many as the plan wants ended on one, both as far as its patience goes. Stops early, with what it has, when
+    more are timed until as many as the plan wants ended on one, both as far as patience goes. Stops early, with what it has, when
     half of time_limit_s is gone: a slow block is worth a short sample.
     """
     deadline = time.perf_counter() + plan["time_limit_s"] / 2
-    patience = plan.get("patience", 0.0)
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()  # a collection inside a repeat would be billed to the block
@@ -96,8 +95,8 @@ def measure(
             enough = len(wall) >= plan["repeats"] and total_ns >= plan["min_total_s"] * 1e9
             return enough and _precise(wall, cpu, plan, give_up)
 
-        while not (more := kept()) or calm and undisturbed < plan["repeats"] and calm.patient(patience):
-            look_ns = calm.wait(patience) if calm else 0
+        while not (more := kept()) or calm and undisturbed < plan["repeats"] and calm.patient:
+            look_ns = calm.wait(plan["patience_s"]) if calm else 0
             before, stretch_ns = counters(), 0
             while True:
                 wall_ns, cpu_ns = time_loops(loops)

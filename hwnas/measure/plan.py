@@ -24,13 +24,15 @@ class Plan:
     rounds: int = 8
     target: float = 0.0  # go on until the 95 % interval of the median is within this share of it on either side; 0: do not look
     limit_s: float = 1.0  # but for no longer than this, in each round
-    patience: float = 0.5  # of a worker's life, at most, to wait until nobody slows the core; 0: do not look. See hwnas/board/calm.py
+    patience_s: float = 1.0  # to wait, at one time, until nobody slows the core; 0: do not look. See hwnas/board/calm.py
     time_limit_s: float = 60.0  # of one file in one round, loading included: then its worker is killed and the file has failed
 
     @staticmethod
     def single_shot(samples: int = 1024, total_s: float = 3.0, time_limit_s: float = 600.0) -> Plan:
         """Every inference is a sample: at least `samples` of them and at least total_s (MLPerf Mobile: 1,024 and 60 s)."""
-        return Plan(min_repeat_s=0.0, repeats=samples, min_total_s=total_s, warmup_s=0.3, rounds=1, time_limit_s=time_limit_s)
+        return Plan(
+            min_repeat_s=0.0, repeats=samples, min_total_s=total_s, warmup_s=0.3, rounds=1, patience_s=5.0, time_limit_s=time_limit_s
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

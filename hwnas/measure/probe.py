@@ -72,7 +72,7 @@ class Probe:
 def probe(device: Device, seconds: float = 5.0, transport: Transport | None = None) -> Probe:
     """Starts the device's worker, asks what it is and times the sentinel block for so long. Raises HwnasError if that fails."""
     profiler = load_profiler(device.runtime)
-    plan = Plan(min_repeat_s=0.02, repeats=10, min_total_s=seconds, warmup_s=0.1, rounds=1, patience=0.0, time_limit_s=60 + 4 * seconds)
+    plan = Plan(min_repeat_s=0.02, repeats=10, min_total_s=seconds, warmup_s=0.1, rounds=1, patience_s=0.0, time_limit_s=60 + 4 * seconds)
     job = Job.of(SENTINEL_BLOCK, device.batch)
     with Worker(device, profiler, transport) as worker, tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         facts = worker.facts()

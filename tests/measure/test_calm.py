@@ -1,7 +1,5 @@
 """hwnas/board/calm.py, and what clock.measure makes of it: repeats beside a neighbour are marked, waited out, and not for ever."""
 
-import pytest
-
 from hwnas.board import clock
 from hwnas.board.calm import Calm
 from hwnas.measure import Plan, Sample
@@ -13,16 +11,13 @@ BEST_NS, SLOW_NS = 40_000, 64_000
 class Core(Calm):
     """A core whose neighbour works as the script says: at each look the next of (True: busy), the last for ever."""
 
-    def __init__(self, *busy, patient=True):
-        self.busy, self._patient, self.looks = list(busy), patient, 0
-        self._waited_s, self.best_ns = 0.0, BEST_NS
+    def __init__(self, *busy):
+        self.busy, self.looks = list(busy), 0
+        self._born, self._waited_s, self._hopeless, self.best_ns = -1e9, 0.0, False, BEST_NS
 
     def _reference_ns(self):
         self.looks += 1
         return SLOW_NS if (self.busy.pop(0) if len(self.busy) > 1 else self.busy[0]) else BEST_NS
-
-    def patient(self, share):
-        return share > 0 and (self._patient if self._patient in (True, False) else self.looks < self._patient)
 
 
 def measured(core, **plan):
@@ -45,13 +40,21 @@ def test_a_real_core_knows_its_best_and_is_rarely_far_from_it():
     assert core.best_ns == 1000
 
 
-def test_patience_is_a_share_of_a_life():
+def test_no_more_than_half_a_life_is_waited():
     core = Calm()
     core.best_ns = 1  # it is slow for ever
-    assert core.is_slow(core.wait(0.5))
-    assert not core.patient(0.5) and core.patient(10.0)
+    assert core.is_slow(core.wait(1e9)) and not core.patient
+    core._born -= 10.0
+    assert core.patient
     core.spent(3600.0)
-    assert not core.patient(10.0)
+    assert not core.patient
+
+
+def test_what_was_hopeless_is_tried_again_when_a_calm_moment_is_seen():
+    core = Core(True, True, False, True)
+    assert core.is_slow(core.wait(0.0)) and not core.patient and core.looks == 2
+    core.look()
+    assert core.patient
 
 
 def test_on_a_calm_core_the_plan_is_kept_to_the_letter():
@@ -69,11 +72,10 @@ def test_a_repeat_that_a_neighbour_came_into_is_marked_and_another_timed():
     assert found.slowed.tolist() == [True, False, False] and found.reference_ns == (SLOW_NS, BEST_NS, BEST_NS)
 
 
-@pytest.mark.parametrize("patience", [0.0, 0.5])
-def test_nobody_waits_for_ever(patience):
-    core = Core(True, patient=50)
-    found = sample(core, patience=patience)
-    assert found.slowed.all() and (len(found.wall_ns) == 2 if not patience else core.looks >= 50)
+def test_nobody_waits_for_ever():
+    core = Core(True)
+    found = sample(core, patience_s=0.01)
+    assert found.slowed.all() and len(found.wall_ns) == 2 and core.looks > 4
 
 
 def test_short_repeats_share_their_looks():

@@ -18,7 +18,7 @@ from hwnas.measure import Job, Plan, Worker, measure
 from hwnas.table import Table
 
 DEVICE = Device(name="toy", runtime="toy", pin="off")
-PLAN = Plan(min_repeat_s=0.0005, repeats=3, warmup_s=0.0, rounds=3, patience=0.0, time_limit_s=20.0)
+PLAN = Plan(min_repeat_s=0.0005, repeats=3, warmup_s=0.0, rounds=3, patience_s=0.0, time_limit_s=20.0)
 JOBS = 40
 
 
