@@ -76,3 +76,22 @@ def test_a_summary_counts_the_inferences_that_are_in_its_average():
 def test_a_device_that_lies_is_not_believed(fields, reason):
     with pytest.raises(ValueError, match=reason):
         Sample.from_dict(fields)
+
+
+def test_slowed_repeats_are_left_out_of_both_clocks_if_others_are_left():
+    sample = Sample((2 * MS, 2 * MS, 4 * MS), (MS, 2 * MS, 4 * MS), reference_ns=(100, 110, 160), best_ns=100)
+    assert (
+        sample.slowed.tolist() == [False, False, True] and sample.times_ms().tolist() == [1, 2] and sample.times_ms("wall").tolist() == [2]
+    )
+    assert sample.against(50).slowed.all() and sample.against(50).times_ms().tolist() == [1, 2, 4], "all are: nothing is left out"
+    assert sample.against(50).times_ms("wall").tolist() == [2, 4], "but those that lost the core"
+    assert Sample.from_dict(sample.to_dict()) == sample
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"reference_ns": [1, 2]}, {"reference_ns": 3}, {"reference_ns": [1, 2, 0]}, {"best_ns": None}, {"best_ns": 0}, {"best_ns": 1.5}],
+)
+def test_looks_that_cannot_be_are_refused(told):
+    with pytest.raises(ValueError, match="reference_ns"):
+        Sample.from_dict({"wall_ns": [1, 1, 1], "reference_ns": [1, 2, 3], "best_ns": 1, **told})

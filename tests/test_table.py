@@ -81,6 +81,43 @@ def test_a_drift_within_a_round_is_seen_where_it_was(table):
     assert table.values() == {f"k{i}": pytest.approx(8.0, rel=0.11 if i in (12, 13) else 1e-6) for i in range(20)}
 
 
+def slowed(ms, slow=True, best_ns=40_000):
+    """A sample in milliseconds whose repeats ran beside a neighbour, or did not."""
+    wall = (round(ms * MS),) * 3
+    return Sample(wall, wall, reference_ns=(best_ns * 8 // 5 if slow else best_ns,) * 3, best_ns=best_ns)
+
+
+def test_rounds_on_a_slowed_core_are_left_out_where_there_are_others(table):
+    for round, slow in enumerate([False, True, True]):
+        table.append(SENTINEL, round, slowed(2 * (1.6 if slow else 1), slow))
+        table.append("a", round, slowed(8 * (1.7 if slow else 1), slow))
+    table.append("b", 0, slowed(9, True))  # never seen alone: divided by sentinels that were not either
+    assert table.values() == {"a": pytest.approx(8.0), "b": pytest.approx(9 / 1.6)}
+    assert table.drift() == {(1, 0): 1.0} and table.steady
+    again = {("a", 1): pytest.approx(1.6), ("a", 2): pytest.approx(1.6), ("b", 0): pytest.approx(1.6)}
+    assert table.drifted(0.2) == again
+    table.append("a", 3, slowed(8, False))
+    assert table.drifted(0.2) == {("b", 0): pytest.approx(1.6)}, "half of a's rounds are enough"
+
+
+def test_a_machine_that_is_slowed_nearly_always_is_that_machine(table):
+    for round in range(5):
+        table.append(SENTINEL, round, slowed(2 if round else 1.25, bool(round)))
+        table.append("a", round, slowed(8 if round else 5, bool(round)))
+    assert not table.steady and table.values() == {"a": pytest.approx(8.0)}
+
+
+def test_a_best_found_later_tells_of_the_rows_before_it(table):
+    for round in range(3):
+        table.append(SENTINEL, round, slowed(3.2, False, best_ns=64_000))  # that worker had seen nothing better
+        table.append("a", round, slowed(12.8, False, best_ns=64_000))
+    assert table.values() == {"a": pytest.approx(12.8)}
+    for round in range(2, 5):
+        table.append(SENTINEL, round, slowed(2, False))
+        table.append("a", round, slowed(8, False))
+    assert table.values() == {"a": pytest.approx(8.0)} and [s.slowed.all() for s in table.samples("a")] == [True, True, False, False, False]
+
+
 def test_a_sentinel_that_fails_divides_nothing(table):
     table.append(SENTINEL, 0, Sample.failed("no such op"))
     table.append("a", 0, sample(8))

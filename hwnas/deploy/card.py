@@ -58,7 +58,8 @@ def model_card(certificate: Mapping[str, Any], names: Sequence[str]) -> str:
         "## Latency",
         f"`{c['certified_file']}`, batch {shape[0]}: median {ms(measured['p50_ms'])} (at most {ms(measured['p50_upper_ms'])} at 95 % "
         f"confidence), p90 {ms(measured['p90_ms'])}, p95 {ms(measured['p95_ms'])}, over {measured['samples']:,} single inferences in "
-        f"{len(measured['processes'])} fresh processes; {measured['preempted']} of them were disturbed by another process.",
+        f"{len(measured['processes'])} fresh processes; during {measured['preempted']} of them another process had the core, "
+        f"during {measured['slowed']} somebody slowed it from outside.",
         f"Conditions: {_one_line(host.get('cpu') or c['host'])}, {c['fingerprint'].get('device', {}).get('threads', 1)} thread(s). "
         "On another machine the figures are others: `hwnas verify .` measures them there.",
         "## Input",

@@ -55,6 +55,12 @@ class Timing:
         """Share of inferences in which something else had the core."""
         return float(np.concatenate([s.preempted for s in self.samples]).mean())
 
+    @property
+    def slowed(self) -> float:
+        """Share of inferences during which somebody slowed the core; they count like all others."""
+        best_ns = min((s.best_ns for s in self.samples if s.best_ns is not None), default=None)
+        return float(np.concatenate([s.against(best_ns).slowed for s in self.samples]).mean())
+
     def percentile_ms(self, q: float) -> float:
         return float(np.percentile(self.wall_ms, 100 * q))
 
@@ -93,6 +99,7 @@ class Timing:
             "sample_is": "one inference" if single else "the average of one invocation of the device's program",
             "inferences": sum(s.inferences for s in self.samples),
             "preempted": int(round(self.preempted * len(wall))),
+            "slowed": int(round(self.slowed * len(wall))),
             "processes": [
                 {"samples": len(s.wall_ns), "p50_ms": float(np.median(s.wall_ms))}
                 | {field: told for field in EXTRA if (told := getattr(s, field)) is not None}

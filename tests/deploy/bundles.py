@@ -47,7 +47,16 @@ def make_bundle(folder, device="tflite-cpu", limits=None, also=()):
         "dtype": device.dtype,
         "fingerprint": {"device": device.settings, "host": {"cpu": "of another machine"}, "runtime": {"name": "x", "version": "1"}},
         "limits": {f: {"budget": v, "value": counted.get(f, 0.01), "keeps": True} for f, v in limits.items()},
-        "measured": {"p50_ms": 0.1, "p50_upper_ms": 0.1, "p90_ms": 0.1, "p95_ms": 0.1, "samples": 1, "preempted": 0, "processes": [1]},
+        "measured": {
+            "p50_ms": 0.1,
+            "p50_upper_ms": 0.1,
+            "p90_ms": 0.1,
+            "p95_ms": 0.1,
+            "samples": 1,
+            "preempted": 0,
+            "slowed": 0,
+            "processes": [1],
+        },
         "counted": counted,
         "rules": {"name": "default"},
         "accuracy": {

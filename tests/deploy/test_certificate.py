@@ -64,6 +64,12 @@ def test_all_samples_count():
     assert timing([1.0, 2.0, 3.0], cpu=False).preempted == 0
 
 
+def test_what_was_slowed_counts_and_is_told():
+    calm, busy = (Sample((1000,) * 4, (1000,) * 4, reference_ns=(ns,) * 4, best_ns=ns) for ns in (40_000, 64_000))
+    told = Timing((calm, busy, calm), {}, {}).to_dict()  # the second process never saw the core at its best, the others did
+    assert told["samples"] == 12 and told["slowed"] == 4 and timing([1.0, 2.0]).to_dict()["slowed"] == 0
+
+
 def test_rules():
     assert RULES["default"].samples >= 1024 and RULES["default"].processes >= 3 and RULES["mlperf"].total_s >= 60
 
