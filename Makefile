@@ -22,10 +22,10 @@ quickstart: install
 	$(BIN)/hwnas run quickstart
 
 test: install
-	$(BIN)/python -m pytest -m "not tensorflow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not tensorflow"
 
 test-all: install-all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check .

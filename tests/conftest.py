@@ -3,9 +3,17 @@
 import os
 import tempfile
 
+import pytest
 import torch
 
 # How this user reaches devices is no business of the tests: a folder that nothing makes.
 os.environ["XDG_CONFIG_HOME"] = os.path.join(tempfile.gettempdir(), "hwnas-tests-without-configuration")
 
 torch.set_num_threads(1)  # the networks here are small, and OpenMP threads that wait for a busy core can be 30 times slower
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share the suite (`pytest -n 2 --dist loadgroup`) file by file; what needs the command line's one run stays together."""
+    for item in items:
+        alike = "workplace" if "workplace" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(alike))

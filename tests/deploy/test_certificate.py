@@ -67,7 +67,7 @@ def test_all_samples_count():
 def test_what_was_slowed_counts_and_is_told():
     calm, busy = (Sample((1000,) * 4, (1000,) * 4, reference_ns=(ns,) * 4, best_ns=ns) for ns in (40_000, 64_000))
     told = Timing((calm, busy, calm), {}, {}).to_dict()  # the second process never saw the core at its best, the others did
-    assert told["samples"] == 12 and told["slowed"] == 4 and timing([1.0, 2.0]).to_dict()["slowed"] == 0
+    assert told["samples"] == 12 and told["slowed"] == 4 and timing([1.0, 2.0, 3.0]).to_dict()["slowed"] == 0
 
 
 def test_rules():
