@@ -60,22 +60,16 @@ class InheritedScorer:
             "data": f"{data.name}: {len(split)} of {len(data.valid)} images",
             "recalibration_images": self._rounds * self._training.size,
         }
-        self.cache = ScoreCache(self.of, cache)
-        codes = np.array(list(self.cache.scores)).reshape(-1, len(net.space.genes))
-        self._known = dict(zip(self._architectures(codes), self.cache.scores.values()))
+        self.cache = ScoreCache(net.space, self.of, cache)
 
     def score(self, Z: Codes) -> np.ndarray:
         """Z (n, genes) -> accuracy (n,). Codes of one architecture are scored once, and never again."""
-        names = self._architectures(Z)
-        first = {name: i for i, name in reversed([*enumerate(names)]) if name not in self._known}
-        new = sorted(first.items(), key=lambda item: item[1])
-        codes = [self.net.space.canonical(Z[[i]])[0] for _, i in new]
-        for done, ((name, _), code, score) in enumerate(zip(new, codes, self._accuracies(codes)), 1):
-            self._known[name] = score
-            self.cache.add(tuple(map(int, code)), score)
+        new = self.cache.new(Z)
+        for done, (code, score) in enumerate(zip(new, self._accuracies(new)), 1):
+            self.cache.add(code, score)
             if self.report is not None:
                 self.report(done, len(new))
-        return np.array([self._known[name] for name in names])
+        return self.cache.of(Z)
 
     def _accuracies(self, codes: list[np.ndarray]) -> Iterator[float]:
         """Of each code, in their order, which the cache keeps: where scores are equal, the first counts."""
@@ -95,10 +89,6 @@ class InheritedScorer:
             while following in early:
                 yield early.pop(following)
                 following += 1
-
-    def _architectures(self, Z: Codes) -> list[int]:
-        """(n,) equal where the same blocks run at the same places, which canonical codes are not on every space."""
-        return self.net.space.hashes(self.net.space.rows(Z)).tolist()
 
     def network(self, z: np.ndarray) -> nn.Module:
         """Architecture z (genes,) as a plain recalibrated module in evaluation mode: what was scored, ready to export."""

@@ -50,30 +50,20 @@ class TrainScorer:
             "recipe": recipe.learned(),
             "data": f"{data.name}: {len(train)} images to train on, {len(self.valid)} of {len(data.valid)} to score with",
         }
-        self.cache = ScoreCache(of, cache)
-        codes = np.array(list(self.cache.scores)).reshape(-1, len(net.space.genes))
-        self._known = dict(zip(self._architectures(codes), self.cache.scores.values()))
+        self.cache = ScoreCache(net.space, of, cache)
 
     def score(self, Z: Codes) -> np.ndarray:
         """Z (n, genes) -> accuracy (n,) on the search-validation split. Codes of one architecture are trained once, and never again."""
-        names = self._architectures(Z)
-        first = {name: i for i, name in reversed([*enumerate(names)]) if name not in self._known}
-        new = sorted(first.items(), key=lambda item: item[1])
-        for done, (name, i) in enumerate(new):
-            code = self.net.space.canonical(Z[[i]])[0]
-            self._known[name] = self._accuracy(code, done, len(new))
-            self.cache.add(tuple(map(int, code)), self._known[name])
-        return np.array([self._known[name] for name in names])
+        new = self.cache.new(Z)
+        for done, code in enumerate(new):
+            self.cache.add(code, self._accuracy(code, done, len(new)))
+        return self.cache.of(Z)
 
     def network(self, z: np.ndarray) -> nn.Module:
         """Architecture z (genes,) with fresh weights and BatchNorm statistics of some images, to be timed: winners are trained later."""
         net = fix(self.net, z)
         recalibrate(net, [resize(to_float(self.data.train.images[:IMAGES]), self.net.space.input_size(z))])
         return net
-
-    def _architectures(self, Z: Codes) -> list[int]:
-        """(n,) equal where the same blocks run at the same places."""
-        return self.net.space.hashes(self.net.space.rows(Z)).tolist()
 
     def _accuracy(self, z: np.ndarray, done: int, total: int) -> float:
         place = self.folder / sha256(str([self.net.space.hash, z.tolist()]).encode()).hexdigest()[:12]

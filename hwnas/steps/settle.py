@@ -58,6 +58,10 @@ class Rounds:
         if proof.verdict == "PASS" and (self.kept is None or winner.accuracy >= self.kept.accuracy):
             self.kept = winner
 
+    def passed(self, winner: Winner) -> bool:
+        """Whether a file of this architecture kept the budget in an earlier round."""
+        return self.kept is not None and np.array_equal(self.kept.z, winner.z)
+
     def aim(self, proof: Proof) -> float:
         """The factor under which a file measured like this one would just keep its measured limits."""
         hard = {f: k for f, k in proof.kept.items() if not k.get("soft")}

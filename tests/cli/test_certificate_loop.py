@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hwnas.deploy import Timing
 from hwnas.predict import calibrate
-from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_supernet, search_target
+from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_supernet, search_target, settle
 from hwnas.steps.search import make_scorer, resolve
 
 
@@ -41,10 +43,10 @@ def test_a_promise_that_the_device_does_not_keep(workplace: Path, tmp_path: Path
     if first["verdict"] == "PASS":
         pytest.skip("the machine is twice as fast as when the table was made: what was to be a lie is true")
     assert first["measured_ms"] > first["upper_ms"]
-    assert others and all(r["of"] in ("inherited weights", "final file") for r in others)
+    assert others and all(r["of"] in ("inherited weights", "final file", "final file again") for r in others)
     if first["verdict"] == "FAIL":  # and not INCONCLUSIVE, on a busy machine
         assert others[0]["upper_ms"] < first["upper_ms"], "the next one leaves more room"
-    assert certificate["verdict"] == others[-1]["verdict"] and others[-1]["of"] == "final file"
+    assert certificate["verdict"] == others[-1]["verdict"] and others[-1]["of"].startswith("final file")
     assert json.loads((run.path / "devices/tflite-cpu/architecture.json").read_text())["choices"] == others[-1]["choices"]
 
 
@@ -55,3 +57,23 @@ def test_a_budget_left_unused_is_searched_again(workplace: Path, tmp_path: Path)
     if first["verdict"] == "PASS" and "ended" not in first:
         assert first["used"] < 0.93 and second["searched_with_limits_times"] > 1
         assert second["upper_ms"] > first["upper_ms"], "the next one may take more time"
+
+
+def test_a_final_file_whose_architecture_had_passed_is_timed_once_more(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine is slow for one timing: that of the final file."""
+    real, timed = settle.time_file, []
+
+    def moody(*arguments: Any) -> Timing:
+        timing, slow = real(*arguments), 3 if len(timed) == 1 else 1
+        timed.append(slow)
+        return replace(timing, samples=tuple(replace(s, wall_ns=tuple(slow * t for t in s.wall_ns), cpu_ns=None) for s in timing.samples))
+
+    monkeypatch.setattr(settle, "time_file", moody)
+    monkeypatch.setattr(settle, "WELL_USED", 0.0)  # the first that passes is settled on
+    _, certificate = run_with_times(workplace, tmp_path, 2.0)
+    first, *others = certificate["rounds"]
+    if first["verdict"] == "PASS" and others[0]["verdict"] == "FAIL":  # as on a machine that is not as slow again as for the table
+        assert [r["of"] for r in others[:2]] == ["final file", "final file again"]
+        assert others[0]["choices"] == others[1]["choices"] == first["choices"]

@@ -103,7 +103,7 @@ def test_a_file_that_is_no_cache(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(text)
     with pytest.raises(HwnasError, match="scores.jsonl"):
-        ScoreCache({}, path)
+        ScoreCache(SPACE, {}, path)
     assert path.read_text() == text
 
 
