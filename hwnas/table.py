@@ -42,7 +42,7 @@ class Table:
         self.provenance: list[dict[str, Any]] = header.get("provenance", [])  # what was done to it since: see hwnas.lut
         self._samples: dict[str, dict[int, tuple[int, Sample]]] = defaultdict(dict)  # key -> round -> (line, sample)
         self._sentinels: list[tuple[int, tuple[int, int], Sample]] = []  # (line, (sitting, round), sample)
-        self._best_ns: int | None = None  # of all samples; what one worker knew when it began was not the best
+        self.best_ns: int | None = None  # of all samples; what one worker knew when it began was not the best
         for number, row in enumerate(journal.rows, 2):
             self._add(row, number)
         self._sitting = 1 + max((row["sitting"] for row in journal.rows), default=0)
@@ -118,7 +118,7 @@ class Table:
 
     def samples(self, key: str) -> list[Sample]:
         """The samples of a key, one for each round, held against the best that any row knew."""
-        return [sample.against(self._best_ns) for _, sample in self._samples.get(key, {}).values()]
+        return [sample.against(self.best_ns) for _, sample in self._samples.get(key, {}).values()]
 
     def values(self, clock: Clock = "auto") -> dict[str, float]:
         """Key -> latency in ms, of all keys that did not fail: the 20th percentile of a round's repeats, averaged over rounds.
@@ -189,18 +189,18 @@ class Table:
     def steady(self) -> bool:
         """Whether enough rows were measured on a core that nobody slowed for the others not to count."""
         found = [s for rounds in self._samples.values() for _, s in rounds.values()] + [s for _, _, s in self._sentinels]
-        slowed = [bool(s.against(self._best_ns).slowed.all()) for s in found if s.error is None]
+        slowed = [bool(s.against(self.best_ns).slowed.all()) for s in found if s.error is None]
         return slowed.count(False) >= STEADY * len(slowed)
 
     def _is_slowed(self) -> Callable[[Sample], bool]:
         """Whether a sample is of a core that somebody slowed all the time, on a machine where that is the exception."""
         steady = self.steady
-        return lambda sample: steady and sample.error is None and bool(sample.against(self._best_ns).slowed.all())
+        return lambda sample: steady and sample.error is None and bool(sample.against(self.best_ns).slowed.all())
 
     def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float, bool]]:
         """[(line, time of the sentinel relative to its median over the table, slowed)], of all that did not fail."""
         is_slowed = self._is_slowed()
-        times = [(line, s.against(self._best_ns).latency_ms(clock), is_slowed(s)) for line, _, s in self._sentinels if s.error is None]
+        times = [(line, s.against(self.best_ns).latency_ms(clock), is_slowed(s)) for line, _, s in self._sentinels if s.error is None]
         usual = float(np.median([t for _, t, slowed in times if not slowed] or [t for _, t, _ in times])) if times else 1.0
         return [(line, t / usual, slowed) for line, t, slowed in times]
 
@@ -211,7 +211,7 @@ class Table:
         for key, rounds in self._samples.items():
             if key not in failed:
                 undisturbed = [(line, sample) for line, sample in rounds.values() if not is_slowed(sample)]
-                found[key] = [s.against(self._best_ns).times_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
+                found[key] = [s.against(self.best_ns).times_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
         return found
 
     def _clock(self, clock: Clock) -> Clock:
@@ -229,7 +229,7 @@ class Table:
         except ValueError as error:
             raise HwnasError(f"{self.path}: line {line} is not a row of a table: {error}. Delete the line to measure it again") from None
         if sample.best_ns is not None:
-            self._best_ns = min(sample.best_ns, self._best_ns or sample.best_ns)
+            self.best_ns = min(sample.best_ns, self.best_ns or sample.best_ns)
         if key == SENTINEL:
             self._sentinels.append((line, (sitting, round), sample))
         else:

@@ -95,21 +95,25 @@ class Worker:
     def time(self, file: Path, plan: Plan) -> Sample:
         """Times a file once, after the plan. What goes wrong with the file is a Sample with an error."""
 
-        machine = str(self.transport)
-
         def ask() -> dict[str, Any]:
-            known = {"best_ns": _BEST_NS.get(machine)}
+            known = {"best_ns": _BEST_NS.get(str(self.transport))}
             return self._ask({"do": "time", "file": self.transport.send(file), "plan": plan.to_dict(), **known}, plan.time_limit_s)
 
         try:
             answer = self._again_over_a_new_link(ask)
-            if type(best_ns := answer.get("best_ns")) is int and best_ns > 0:
-                _BEST_NS[machine] = min(best_ns, _BEST_NS.get(machine, best_ns))
-            return Sample.from_dict(answer)
+            sample = Sample.from_dict(answer)
+            self.knows(sample.best_ns)
+            return sample
         except (WorkerLost, LinkLost) as lost:
             return Sample.failed(str(lost))
         except ValueError as error:
             return Sample.failed(f"the device's answer was refused: {error}")
+
+    def knows(self, best_ns: int | None) -> None:
+        """What the core was seen to do at its best (Sample.best_ns), so that this worker and those to come know when somebody slows it."""
+        if best_ns is not None:
+            machine = str(self.transport)
+            _BEST_NS[machine] = min(best_ns, _BEST_NS.get(machine, best_ns))
 
     def predict(self, file: Path, x: np.ndarray, time_limit_s: float = 600.0) -> np.ndarray:
         """Outputs (n, ...) of the file for x (n, c, h, w) float32, run on the device. Raises HwnasError if it cannot."""

@@ -64,6 +64,7 @@ def measure(
     what is off then, too, is counted in the Quietness. A job that fails is a row with the reason and is left alone from then on,
     unless `retry`. Raises HwnasError if the device is gone or the disk is full; what has been measured stays.
     """
+    worker.knows(table.best_ns)
     given_up = set() if retry else set(table.failed)
     again = set(table.failed) - given_up
     wanted = [(key, r) for r in range(plan.rounds) for key in _shuffled(jobs, seed, r) if key not in given_up]

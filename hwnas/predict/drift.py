@@ -83,7 +83,8 @@ def retime(
 ) -> Drift:
     """Times the sentinel networks of the calibration in `folder` once more. The table stays as it is.
 
-    Raises HwnasError if the device cannot be measured from here, is another machine than that of the table, or fails.
+    Raises HwnasError if the device cannot be measured from here, is another machine than that of the table, or fails; and where somebody
+    slows its core now, which nobody did when the table was made: that is the neighbour's level, not the device's.
     """
     table, calibration = Table.read(folder / "table.jsonl"), Calibration.load(folder / "calibration.json", space.hash)
     values = table.values()
@@ -99,9 +100,15 @@ def retime(
                 f"device {device.name!r}: its table is of another machine ({there}, here is {here}): its latencies are used as they are"
             )
         with Table.open(Path(temporary) / "table.jsonl", device.name, now) as today:
-            measure(worker, jobs, today, plan or Plan(rounds=ROUNDS), report)
+            worker.knows(table.best_ns)
+            quietness = measure(worker, jobs, today, plan or Plan(rounds=ROUNDS), report)
             clock = "cpu" if _has_cpu_time(table) else "wall"
             found = today.values(clock)  # type: ignore[arg-type]
+    if table.best_ns is not None and table.steady and not today.steady:
+        raise HwnasError(
+            f"device {device.name!r}: somebody slowed its core during {quietness.slowed:.0%} of the repeats, which was not so when "
+            f"its table was made: its latencies are used as they are"
+        )
     ratios = {k: found[k] / values[k] for k in keys if k in found}
     if len(ratios) < len(keys):
         raise HwnasError(

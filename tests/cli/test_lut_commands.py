@@ -51,20 +51,41 @@ def test_trust_and_a_search_that_is_refused(cli: Callable[..., Any], workplace: 
     assert forced.returncode == 0, forced.stderr
 
 
-def test_a_later_search_times_networks_again(cli: Callable[..., Any], workplace: Path, tmp_path: Path) -> None:
-    """A table whose sitting was hours ago: five networks are timed, and the record says how fast the device is."""
+def aged(workplace: Path, tmp_path: Path, looks: dict[str, Any]) -> Path:
+    """A copy of the run whose table was made two hours ago, on a core of which it says `looks`; where the copy records today's level."""
     shutil.copytree(workplace / "lut", tmp_path / "lut")
     shutil.copytree(workplace / "runs/tiny", tmp_path / "run")
     table = tmp_path / "lut/tflite-cpu/table.jsonl"
-    rows = [json.loads(line) for line in table.read_text().splitlines()]
-    table.write_text("".join(json.dumps({**r, "at": r["at"] - 7200} if "at" in r else r) + "\n" for r in rows))
+    header, *rows = [json.loads(line) for line in table.read_text().splitlines()]
+    for row in rows:
+        row |= {"at": row["at"] - 7200} if "at" in row else {}
+        for field in ("reference_ns", "best_ns"):
+            row.pop(field, None)
+        row |= {"reference_ns": [looks["best_ns"]] * len(row["wall_ns"]), **looks} if looks else {}
+    table.write_text("".join(json.dumps(row) + "\n" for row in (header, *rows)))
+    return tmp_path / "run/devices/tflite-cpu/drift.json"
+
+
+def test_a_later_search_times_networks_again(cli: Callable[..., Any], workplace: Path, tmp_path: Path) -> None:
+    """A table whose sitting was hours ago: five networks are timed, and the record says how fast the device is."""
+    level = aged(workplace, tmp_path, {})
     done = cli("search", tmp_path / "run", "--force", "--lut", tmp_path / "lut")
     assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "run/devices/tflite-cpu/drift.json").read_text())
+    record = json.loads(level.read_text())
     assert len(record["drift"]["ratios"]) == 5 and 0.2 < record["drift"]["factor"] < 5, record
     assert "times what its table says" in done.stderr
     again = cli("search", tmp_path / "run", "--force", "--lut", tmp_path / "lut")
-    assert json.loads((tmp_path / "run/devices/tflite-cpu/drift.json").read_text()) == record and "times what" not in again.stderr
+    assert json.loads(level.read_text()) == record and "times what" not in again.stderr
+
+
+def test_what_somebody_else_slows_is_no_drift_of_the_device(cli: Callable[..., Any], workplace: Path, tmp_path: Path) -> None:
+    """A table that knew the core 40 times as fast as it can ever be seen here: today it is slowed all the time."""
+    level = aged(workplace, tmp_path, {"best_ns": 1000})
+    done = cli("search", tmp_path / "run", "--force", "--lut", tmp_path / "lut")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(level.read_text())
+    assert record["drift"] is None and "somebody slowed its core during 100%" in record["reason"]
+    assert "its latencies are used as they are" in done.stderr
 
 
 def test_a_certificate_says_what_is_behind_its_prediction(workplace: Path) -> None:
