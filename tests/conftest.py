@@ -14,6 +14,6 @@ torch.set_num_threads(1)  # the networks here are small, and OpenMP threads that
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two processes share the suite (`pytest -n 2 --dist loadgroup`) file by file; what needs the command line's one run stays together."""
+    together = {item.path for item in items if "workplace" in getattr(item, "fixturenames", ())}
     for item in items:
-        alike = "workplace" if "workplace" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(alike))
+        item.add_marker(pytest.mark.xdist_group("workplace" if item.path in together else str(item.path)))
