@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau, spearmanr
 
 from hwnas.health import Rank, rank_correlation, rank_within, verdict
-from hwnas.health.rank import fifths
+from hwnas.health.rank import _spearman, _within, fifths
 
 
 def test_by_hand() -> None:
@@ -29,6 +30,15 @@ def test_within_groups_by_hand() -> None:
 def test_constant_scores_have_no_order() -> None:
     rank = rank_correlation(np.ones(5), np.arange(5))
     assert np.isnan(rank.kendall) and np.isnan(rank.spearman) and np.isnan(rank.kendall_interval).all()
+
+
+def test_draws_are_correlated_as_scipy_does_ties_included() -> None:
+    a, b = np.random.default_rng(0).integers(0, 9, (2, 20, 15)).astype(float)
+    a[3] = 1.0  # constant: no order
+    expected = [spearmanr(x, y).statistic if np.ptp(x) else np.nan for x, y in zip(a, b)]
+    np.testing.assert_allclose(_spearman(a, b), expected, atol=1e-12)
+    taus = [kendalltau(x, y).statistic for x, y in zip(a, b)]
+    np.testing.assert_allclose([_within(x, y, np.zeros(15)) for x, y in zip(a, b)], taus, atol=1e-12)
 
 
 def test_the_interval_covers_the_truth_and_narrows() -> None:
