@@ -26,8 +26,9 @@ class Calm:
     slowed = 1.25  # times the best: above it somebody else is at work
 
     def __init__(self) -> None:
-        self._x = np.linspace(0.5, 1.5, _VALUES, dtype=np.float32)
-        self._y = np.empty_like(self._x)
+        memory = np.ones(3 * _VALUES, np.float32)
+        page = -memory.ctypes.data // 4 % 1024  # from its start, and half a page apart: where malloc lays them would be worth 15 %
+        self._x, self._y = memory[page : page + _VALUES], memory[page + _VALUES + 512 : page + 2 * _VALUES + 512]
         self._born, self._waited_s, self._hopeless = time.perf_counter(), 0.0, False
         self.best_ns = min(self._reference_ns() for _ in range(20))
 
