@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
+from statistics import median
 from typing import Any, Literal
 
 import numpy as np
@@ -144,9 +145,21 @@ class Sample:
             return np.zeros(len(self.wall_ns), bool)
         return np.array(self.reference_ns) > SLOWED * self.best_ns
 
+    @property
+    def slowed_throughout(self) -> bool:
+        """Whether every repeat was slowed."""
+        return self.reference_ns is not None and self.best_ns is not None and min(self.reference_ns) > SLOWED * self.best_ns
+
+    @property
+    def undisturbed_ns(self) -> float | None:
+        """The fixed computation's median time around repeats that nobody slowed, so how fast the core itself was; None without any."""
+        if self.reference_ns is None or self.best_ns is None or self.slowed_throughout:
+            return None
+        return float(median(t for t in self.reference_ns if t <= SLOWED * self.best_ns))
+
     def against(self, best_ns: int | None) -> Sample:
         """The same held against the best that is known now."""
-        return self if self.best_ns is None or best_ns is None else replace(self, best_ns=best_ns)
+        return self if self.best_ns is None or best_ns in (None, self.best_ns) else replace(self, best_ns=best_ns)
 
     def times_ms(self, clock: Clock = "auto") -> np.ndarray:
         """(at most repeats,) by one clock, without the slowed ones if any others are left.

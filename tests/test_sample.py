@@ -84,6 +84,7 @@ def test_slowed_repeats_are_left_out_of_both_clocks_if_others_are_left():
         sample.slowed.tolist() == [False, False, True] and sample.times_ms().tolist() == [1, 2] and sample.times_ms("wall").tolist() == [2]
     )
     assert sample.against(50).slowed.all() and sample.against(50).times_ms().tolist() == [1, 2, 4], "all are: nothing is left out"
+    assert sample.undisturbed_ns == 105 and sample.against(50).undisturbed_ns is None and SAMPLE.undisturbed_ns is None
     assert sample.against(50).times_ms("wall").tolist() == [2, 4], "but those that lost the core"
     assert Sample.from_dict(sample.to_dict()) == sample
 

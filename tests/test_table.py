@@ -100,6 +100,15 @@ def test_rounds_on_a_slowed_core_are_left_out_where_there_are_others(table):
     assert table.drifted(0.2) == {("b", 0): pytest.approx(1.6)}, "half of a's rounds are enough"
 
 
+def test_how_fast_the_core_was_beside_a_row_is_divided_out(table):
+    """The clock frequency wanders by 10 %, which sentinels far away miss."""
+    table.append(SENTINEL, 0, slowed(2, False))
+    for round, slow in enumerate([1.0, 1.1, 1.0, 1.05, 1.0]):
+        wall = (round_ns := int(8 * MS * slow), round_ns, round_ns)
+        table.append("a", round, Sample(wall, wall, reference_ns=(int(40_000 * slow),) * 3, best_ns=40_000))
+    assert table.values() == {"a": pytest.approx(8.0, rel=1e-3)} and table.noise()["a"] == pytest.approx(0, abs=1e-3)
+
+
 def test_a_machine_that_is_slowed_nearly_always_is_that_machine(table):
     for round in range(5):
         table.append(SENTINEL, round, slowed(2 if round else 1.25, bool(round)))
