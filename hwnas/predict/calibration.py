@@ -24,7 +24,7 @@ PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.3, "group": 0.01}
 # is a share of the latency that depends on all weights together: straight between knots at these quantiles of the networks' weights.
 STREAM_QUANTILES = (0.2, 0.4, 0.6, 0.8)
 STREAM_PRIOR = 0.05  # prior sd of the change of slope at a knot: share of the latency, per weights of a median network
-NOISE = 0.01  # of one measured network, as a fraction
+NOISES = (0.01, 0.02, 0.05, 0.1)  # of one measured network, as a fraction: the one under which networks left out are predicted best
 BOUNDARY_MS = 0.4e-6  # per activation element handed from one block to the next
 DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next
 MIN_NETWORKS = 19  # fewer cannot give a 95 % conformal bound
@@ -52,6 +52,7 @@ class Calibration:
     slopes: tuple[float, ...] = ()  # by how much: share of the isolated blocks' sum, per byte
     networks: dict[str, tuple[float, float]] = field(default_factory=dict)  # key -> (measured ms, predicted by a fit without it)
     searched: tuple[str, ...] = ()  # those of the networks that a search picked
+    noise: float = NOISES[0]  # of one measured network, as a fraction, that the fit assumed
 
     @classmethod
     def fit(
@@ -92,10 +93,9 @@ class Calibration:
         X[:, -len(knots) :] = np.maximum(bytes_[:, None] - knots, 0) / unit
         prior = np.array([STREAM_PRIOR if name in streams else PRIOR.get(name, PRIOR["group"]) for name in names])
         r = measured_ms / sums - 1
-        inverse = np.linalg.inv(X.T @ X / NOISE**2 + np.diag(prior**-2))
-        weights = inverse @ X.T @ r / NOISE**2
-        leverage = np.einsum("ij,jk,ik->i", X, inverse, X) / NOISE**2
-        without = r - (r - X @ weights) / (1 - leverage)  # each network predicted by the fit without it, in closed form
+        fits = {noise: _ridge(X, r, prior, noise) for noise in NOISES}
+        noise = min(NOISES, key=lambda noise: float(np.abs(fits[noise][1] - r).mean()))
+        weights, without = fits[noise]
         held_out_ms = sums * (1 + without)
         margin = conformal_margin(held_out_ms, measured_ms)
         picked = np.array([k in searched for k in keys], bool)
@@ -113,6 +113,7 @@ class Calibration:
             tuple(float(w) / unit for w in weights[-len(knots) :]),
             {k: (float(m), float(p)) for k, m, p in zip(keys, measured_ms, held_out_ms)},
             tuple(k for k in keys if k in searched),
+            noise,
         )
 
     def correct(self, blocks: Iterable[Block], block_ms: np.ndarray) -> np.ndarray:
@@ -193,6 +194,14 @@ def weight_bytes(blocks: Iterable[Block]) -> float:
 def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:
     """The one-sided 95 % split-conformal quantile of measured / predicted - 1, at least 0 (Vovk et al. 2005)."""
     return conformal(measured_ms / predicted_ms - 1)
+
+
+def _ridge(X: np.ndarray, r: np.ndarray, prior: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """X (n, features), r (n,), prior (features,) standard deviations -> weights (features,), and each r by the fit without it (n,)."""
+    inverse = np.linalg.inv(X.T @ X / noise**2 + np.diag(prior**-2))
+    weights = inverse @ X.T @ r / noise**2
+    leverage = np.einsum("ij,jk,ik->i", X, inverse, X) / noise**2
+    return weights, r - (r - X @ weights) / (1 - leverage)
 
 
 def _groups(b: Block) -> list[str]:

@@ -11,7 +11,7 @@ from scipy.stats import binom
 from hwnas.cost import CostModel, Stream
 from hwnas.errors import HwnasError
 from hwnas.predict import Calibration, choose_networks
-from hwnas.predict.calibration import DRIFT, conformal_margin, weight_bytes
+from hwnas.predict.calibration import DRIFT, NOISES, conformal_margin, weight_bytes
 
 BLOCK_MS = {b: block_ms(b) for b in SPACE.blocks}
 
@@ -33,13 +33,13 @@ def predict(calibration, parts):
     return calibration.base_ms + np.array(blocks) + calibration.stream(np.array([weight_bytes(b) for b in parts])) * isolated
 
 
-def ridge(parts, measured, chosen=None):
+def ridge(parts, measured, noise, chosen=None):
     """The regression that the docstring promises, written out anew: (weights by name, predictions).
 
     chosen: the networks that knots are placed by, which needs no measurement of them.
     """
     from hwnas.cost.facts import facts
-    from hwnas.predict.calibration import BOUNDARY_MS, NOISE, PRIOR, STREAM_PRIOR, _groups
+    from hwnas.predict.calibration import BOUNDARY_MS, PRIOR, STREAM_PRIOR, _groups
 
     names = ["level", "calls", "boundary", *sorted({g for blocks in parts for b in blocks for g in _groups(b)})]
     stored = [4 * sum(facts(b).params for b in blocks) for blocks in parts]
@@ -57,7 +57,7 @@ def ridge(parts, measured, chosen=None):
     X, r = np.hstack([rows, over]), measured / sums - 1
     scale = np.array([PRIOR.get(n, PRIOR["group"]) for n in names] + [STREAM_PRIOR] * len(knots))
     # ridge as least squares on stacked rows: residuals in units of noise, weights in units of their prior
-    A, y = np.vstack([X / NOISE, np.diag(1 / scale)]), np.concatenate([r / NOISE, np.zeros(len(scale))])
+    A, y = np.vstack([X / noise, np.diag(1 / scale)]), np.concatenate([r / noise, np.zeros(len(scale))])
     w = np.linalg.lstsq(A, y, rcond=None)[0]
     slopes = w[len(names) :] / unit
     return {**dict(zip(names, w)), "knots": knots, "slopes": slopes}, np.array(sums) * (1 + X @ w)
@@ -65,7 +65,7 @@ def ridge(parts, measured, chosen=None):
 
 def test_corrected_blocks_and_base_sum_to_the_regression():
     calibration, parts, measured = fit()
-    weights, fitted = ridge(parts, measured)
+    weights, fitted = ridge(parts, measured, calibration.noise)
     assert calibration.slopes == pytest.approx(weights.pop("slopes"), rel=1e-6)
     assert calibration.knots_bytes == pytest.approx(weights.pop("knots"))
     assert calibration.weights == pytest.approx(weights, abs=1e-8)
@@ -86,12 +86,21 @@ def test_a_calibrated_network_is_one_gather_sum():
     assert np.isinf(calibration.correct(SPACE.blocks[:1], np.array([np.inf]))).all()
 
 
+def test_the_noise_is_the_one_under_which_networks_left_out_are_predicted_best():
+    """A quiet machine's networks are taken at their word, those of a noisy one are not."""
+    calibration, parts, measured = fit()
+    noisy = measured * np.exp(np.random.default_rng(0).normal(0, 0.15, len(measured)))
+    again = Calibration.fit(parts, noisy, BLOCK_MS, OVERHEAD_MS)
+    assert calibration.noise in NOISES and again.noise in NOISES and again.noise > calibration.noise
+    assert max(abs(w) for n, w in again.weights.items() if n not in ("level", "calls", "boundary")) < 0.02
+
+
 def test_held_out_errors_are_those_of_refits():
     calibration, parts, measured = fit(20)
     refits = []
     for i in range(20):
         rest = [j for j in range(20) if j != i]
-        weights, _ = ridge([parts[j] for j in rest], measured[rest], parts)
+        weights, _ = ridge([parts[j] for j in rest], measured[rest], calibration.noise, parts)
         refits.append(ratio_of(weights, parts[i]))
     error = np.abs(np.array(refits) / measured - 1)
     assert calibration.held_out.networks == 20
