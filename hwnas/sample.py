@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .board.calm import Calm
+
 Clock = Literal["auto", "cpu", "wall"]
 
 # A repeat is preempted where wall time exceeds CPU time by more than 5 % and 2 us. Undisturbed, the two clocks differ by
 # -0.3 +- 0.1 us here (CPU time is the outer pair); a disturbance costs 2 us at the least, the switch to a thread and back.
 PREEMPTED_SHARE, PREEMPTED_NS = 0.05, 2000
-SLOWED = 1.25  # times the best of a fixed computation: above it somebody else slows the core; hwnas/board/calm.py has the same
+SLOWED = Calm.slowed  # times the best of the fixed computation: above it somebody else slows the core
 EXTRA = ("load_s", "first_run_ms", "peak_rss_bytes", "energy_mj", "instructions")  # fields that a device may tell
 
 

@@ -45,6 +45,7 @@ class Table:
         self.best_ns: int | None = None  # of all samples; what one worker knew when it began was not the best
         for number, row in enumerate(journal.rows, 2):
             self._add(row, number)
+        self._hold()
         self._sitting = 1 + max((row["sitting"] for row in journal.rows), default=0)
 
     @classmethod
@@ -86,8 +87,11 @@ class Table:
         """Adds a row; it is on disk when this returns. Raises HwnasError if the disk is full."""
         at = {"at": int(time.time())} if key == SENTINEL else {}  # these come often enough to tell when a sitting was
         row = {"key": key, "round": round, "sitting": self._sitting, **at, **sample.to_dict()}
+        best_ns = self.best_ns
         self._journal.append(row)
         self._add(row, len(self._journal.rows) + 1)
+        if self.best_ns != best_ns:
+            self._hold()
 
     @property
     def keys(self) -> list[str]:
@@ -118,7 +122,7 @@ class Table:
 
     def samples(self, key: str) -> list[Sample]:
         """The samples of a key, one for each round, held against the best that any row knew."""
-        return [sample.against(self.best_ns) for _, sample in self._samples.get(key, {}).values()]
+        return [sample for _, sample in self._samples.get(key, {}).values()]
 
     def values(self, clock: Clock = "auto") -> dict[str, float]:
         """Key -> latency in ms, of all keys that did not fail: the 20th percentile of a round's repeats, averaged over rounds.
@@ -128,7 +132,7 @@ class Table:
         of the rounds at either end is left out (a trimmed mean): some rounds meet a neighbour that nothing shows.
         Rounds in which somebody slowed the core all the time are left out where the key has others; see Sample.slowed.
         clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
-        machine was at the time, by the sentinels next to a row, is divided out: see drift.
+        machine was at the time, is divided out: see level.
         """
         return {
             key: float(scipy.stats.trim_mean([np.percentile(times, 20) for times in rounds], 0.25))
@@ -185,7 +189,7 @@ class Table:
         usual_ns = float(np.median(beside)) if beside and steady else None
 
         def level(line: int, sample: Sample) -> float:
-            own_ns = sample.against(self.best_ns).undisturbed_ns
+            own_ns = sample.against(self.best_ns).undisturbed_ns  # it may be one of before, as a file has it
             if usual_ns is not None and own_ns is not None:
                 return own_ns / usual_ns
             slowed = is_slowed(sample)
@@ -201,9 +205,9 @@ class Table:
         return slowed.count(False) >= STEADY * len(slowed)
 
     def _all(self) -> list[Sample]:
-        """That did not fail, the sentinel's too, held against the best that any row knew."""
+        """That did not fail, the sentinel's too."""
         found = [s for rounds in self._samples.values() for _, s in rounds.values()] + [s for _, _, s in self._sentinels]
-        return [s.against(self.best_ns) for s in found if s.error is None]
+        return [s for s in found if s.error is None]
 
     def _is_slowed(self) -> Callable[[Sample], bool]:
         """Whether a sample is of a core that somebody slowed all the time, on a machine where that is the exception."""
@@ -213,7 +217,7 @@ class Table:
     def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float, bool]]:
         """[(line, time of the sentinel relative to its median over the table, slowed)], of all that did not fail."""
         is_slowed = self._is_slowed()
-        times = [(line, s.against(self.best_ns).latency_ms(clock), is_slowed(s)) for line, _, s in self._sentinels if s.error is None]
+        times = [(line, s.latency_ms(clock), is_slowed(s)) for line, _, s in self._sentinels if s.error is None]
         usual = float(np.median([t for _, t, slowed in times if not slowed] or [t for _, t, _ in times])) if times else 1.0
         return [(line, t / usual, slowed) for line, t, slowed in times]
 
@@ -224,7 +228,7 @@ class Table:
         for key, rounds in self._samples.items():
             if key not in failed:
                 undisturbed = [(line, sample) for line, sample in rounds.values() if not is_slowed(sample)]
-                found[key] = [s.against(self.best_ns).times_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
+                found[key] = [s.times_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
         return found
 
     def _clock(self, clock: Clock) -> Clock:
@@ -244,9 +248,16 @@ class Table:
         if sample.best_ns is not None:
             self.best_ns = min(sample.best_ns, self.best_ns or sample.best_ns)
         if key == SENTINEL:
-            self._sentinels.append((line, (sitting, round), sample))
+            self._sentinels.append((line, (sitting, round), sample.against(self.best_ns)))
         else:
-            self._samples[key][round] = line, sample
+            self._samples[key][round] = line, sample.against(self.best_ns)
+
+    def _hold(self) -> None:
+        """Holds all samples against the best that any row knew, after a better one was found."""
+        for rounds in self._samples.values():
+            for r, (line, sample) in rounds.items():
+                rounds[r] = line, sample.against(self.best_ns)
+        self._sentinels = [(line, group, sample.against(self.best_ns)) for line, group, sample in self._sentinels]
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
