@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,8 @@ def test_from_a_space_to_a_certified_file(space: str, tmp_path: Path) -> None:
     assert (folder / "model.onnx").exists() and (folder / "model.tflite").exists()
     if space.startswith("own"):
         rows = (tmp_path / "lut/tflite-cpu/table.jsonl").read_text()
-        assert rows.count('"user-') == 5 and '"error"' not in rows
+        # Each block once at least: what a busy machine disturbed is measured again.
+        assert len(set(re.findall(r'"user-[^"]*"', rows))) == 5 and '"error"' not in rows
         own = load(SPACES, f"{tmp_path}/own.py:Net")(1, 10)
         fixed = library.fix(own, folder / "architecture.json")
         assert sum(p.numel() for p in fixed.parameters()) < sum(p.numel() for p in own.parameters())
