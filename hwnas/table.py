@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ import scipy
 from . import __version__
 from .errors import HwnasError
 from .journal import Journal
+from .level import Level
 from .sample import Clock, Sample
 
 # History of the format: 1: header {format, device, fingerprint, hwnas, created}; rows {key, round, sitting, ...sample};
 #    rows of the sentinel also {at}: seconds since 1970.
 FORMAT = 1
 SENTINEL = "sentinel"  # key of the rows of the block that is the same in every table; no block's key, which have brackets
-NEAREST = 3  # sentinels that say how fast the machine was when a row was measured: their median
-STEADY = 0.25  # of the rows: if fewer were undisturbed, then the machine is the slowed one, and what it did in a rare moment is no measure
 
 
 class Table:
@@ -132,7 +130,7 @@ class Table:
         of the rounds at either end is left out (a trimmed mean): some rounds meet a neighbour that nothing shows.
         Rounds in which somebody slowed the core all the time are left out where the key has others; see Sample.slowed.
         clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
-        machine was at the time, is divided out: see level.
+        machine was at the time, is divided out: see Level.
         """
         return {
             key: float(scipy.stats.trim_mean([np.percentile(times, 20) for times in rounds], 0.25))
@@ -144,29 +142,29 @@ class Table:
         levels = {key: [np.percentile(times, 20) for times in rounds] for key, rounds in self._times(clock).items()}
         return {key: float((max(v) - min(v)) / np.median(v)) for key, v in levels.items()}
 
-    def drift(self, clock: Clock = "auto") -> dict[tuple[int, int], float]:
-        """(sitting, round) -> how slow the machine was in it, 1 is the median over the table: by the undisturbed sentinel blocks.
+    def level(self, clock: Clock = "auto") -> Level:
+        """How slow the machine was at each row."""
+        samples = [s for rounds in self._samples.values() for _, s in rounds.values()]
+        return Level(samples, [(line, s) for line, _, s in self._sentinels], self._clock(clock), self.best_ns)
 
-        Neighbours on a shared processor slow everything by some percent for seconds to minutes, CPU time too. Each row is divided by
-        the median of the three sentinels nearest to it: rounds of a block were then 7.6 % apart instead of 13.6 (TFLite, 28 px, a
-        shared machine), 5.9 instead of 8.9 (ONNX Runtime), and calibration's error fell on every device.
-        """
+    def drift(self, clock: Clock = "auto") -> dict[tuple[int, int], float]:
+        """(sitting, round) -> how slow the machine was in it, 1 is the median over the table: by the undisturbed sentinel blocks."""
         group_of = {line: group for line, group, _ in self._sentinels}
         levels: dict[tuple[int, int], list[float]] = defaultdict(list)
-        for line, level, slowed in self._sentinel_levels(clock):
+        for line, level, slowed in self.level(clock).sentinels:
             if not slowed:
                 levels[group_of[line]].append(level)
         return {group: float(np.median(v)) for group, v in levels.items()}
 
     def drifted(self, limit: float, clock: Clock = "auto") -> dict[tuple[str, int], float]:
-        """(key, round) -> level, of the rows measured while the sentinels near them were off by more than `limit` (0.2 is 20 %).
+        """(key, round) -> level, of the rows measured while the machine was off by more than `limit` (0.2 is 20 %).
 
         Level is relative to the median over the table. So much is no longer a drift that can be divided out. Rows on a slowed core are
         not in it where at least half of their key's rounds were undisturbed: those do.
         """
-        level, is_slowed, found = self.level(clock), self._is_slowed(), {}
+        level, found = self.level(clock), {}
         for key, rounds in self._samples.items():
-            slowed = {r: is_slowed(sample) for r, (_, sample) in rounds.items()}
+            slowed = {r: level.slowed(sample) for r, (_, sample) in rounds.items()}
             enough = 2 * sum(slowed.values()) <= len(slowed)
             for r, (line, sample) in rounds.items():
                 at = level(line, sample)
@@ -174,60 +172,13 @@ class Table:
                     found[key, r] = at
         return found
 
-    def level(self, clock: Clock = "auto") -> Callable[[int, Sample], float]:
-        """(line of the file, its sample) -> how slow the machine was there; 1 is the median over the table's undisturbed rows.
-
-        By the fixed computation beside the row itself, where there was one and nobody slowed it: rounds of a block were then up to 45 %
-        nearer to each other than by sentinels. Else by the nearest sentinels; for a row on a slowed core by such sentinels, since the
-        fixed computation suffers more from a neighbour than networks do.
-        """
-        steady, is_slowed, sentinels = self.steady, self._is_slowed(), self._sentinel_levels(self._clock(clock))
-        near = {state: [s[:2] for s in sentinels if s[2] == state] or [s[:2] for s in sentinels] for state in (False, True)}
-        lines = {state: np.array([line for line, _ in found]) for state, found in near.items()}
-        levels = {state: np.array([level for _, level in found]) for state, found in near.items()}
-        beside = [own for s in self._all() if (own := s.undisturbed_ns) is not None]
-        usual_ns = float(np.median(beside)) if beside and steady else None
-
-        def level(line: int, sample: Sample) -> float:
-            own_ns = sample.against(self.best_ns).undisturbed_ns  # it may be one of before, as a file has it
-            if usual_ns is not None and own_ns is not None:
-                return own_ns / usual_ns
-            slowed = is_slowed(sample)
-            nearest = np.argsort(np.abs(lines[slowed] - line), kind="stable")[:NEAREST]
-            return float(np.median(levels[slowed][nearest])) if len(nearest) else 1.0
-
-        return level
-
-    @property
-    def steady(self) -> bool:
-        """Whether enough rows were measured on a core that nobody slowed for the others not to count."""
-        slowed = [s.slowed_throughout for s in self._all()]
-        return slowed.count(False) >= STEADY * len(slowed)
-
-    def _all(self) -> list[Sample]:
-        """That did not fail, the sentinel's too."""
-        found = [s for rounds in self._samples.values() for _, s in rounds.values()] + [s for _, _, s in self._sentinels]
-        return [s for s in found if s.error is None]
-
-    def _is_slowed(self) -> Callable[[Sample], bool]:
-        """Whether a sample is of a core that somebody slowed all the time, on a machine where that is the exception."""
-        steady = self.steady
-        return lambda sample: steady and sample.against(self.best_ns).slowed_throughout
-
-    def _sentinel_levels(self, clock: Clock) -> list[tuple[int, float, bool]]:
-        """[(line, time of the sentinel relative to its median over the table, slowed)], of all that did not fail."""
-        is_slowed = self._is_slowed()
-        times = [(line, s.latency_ms(clock), is_slowed(s)) for line, _, s in self._sentinels if s.error is None]
-        usual = float(np.median([t for _, t, slowed in times if not slowed] or [t for _, t, _ in times])) if times else 1.0
-        return [(line, t / usual, slowed) for line, t, slowed in times]
-
     def _times(self, clock: Clock) -> dict[str, list[np.ndarray]]:
         """Key -> the repeats (repeats,) of each of its rounds that count in ms, drift divided out; keys that failed are not in it."""
-        clock, failed = self._clock(clock), self.failed
-        level, is_slowed, found = self.level(clock), self._is_slowed(), {}
+        clock, failed, found = self._clock(clock), self.failed, {}
+        level = self.level(clock)
         for key, rounds in self._samples.items():
             if key not in failed:
-                undisturbed = [(line, sample) for line, sample in rounds.values() if not is_slowed(sample)]
+                undisturbed = [(line, sample) for line, sample in rounds.values() if not level.slowed(sample)]
                 found[key] = [s.times_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
         return found
 

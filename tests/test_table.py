@@ -93,7 +93,7 @@ def test_rounds_on_a_slowed_core_are_left_out_where_there_are_others(table):
         table.append("a", round, slowed(8 * (1.7 if slow else 1), slow))
     table.append("b", 0, slowed(9, True))  # never seen alone: divided by sentinels that were not either
     assert table.values() == {"a": pytest.approx(8.0), "b": pytest.approx(9 / 1.6)}
-    assert table.drift() == {(1, 0): 1.0} and table.steady
+    assert table.drift() == {(1, 0): 1.0} and table.level().steady
     again = {("a", 1): pytest.approx(1.6), ("a", 2): pytest.approx(1.6), ("b", 0): pytest.approx(1.6)}
     assert table.drifted(0.2) == again
     table.append("a", 3, slowed(8, False))
@@ -113,7 +113,7 @@ def test_a_machine_that_is_slowed_nearly_always_is_that_machine(table):
     for round in range(5):
         table.append(SENTINEL, round, slowed(2 if round else 1.25, bool(round)))
         table.append("a", round, slowed(8 if round else 5, bool(round)))
-    assert not table.steady and table.values() == {"a": pytest.approx(8.0)}
+    assert not table.level().steady and table.values() == {"a": pytest.approx(8.0)}
 
 
 def test_a_best_found_later_tells_of_the_rows_before_it(table):

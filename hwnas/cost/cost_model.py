@@ -20,7 +20,6 @@ from .facts import FILE_BYTES, facts
 from .memory import CHUNK, peak_memory
 from .precision import Precision, precision
 
-ISOLATED = "isolated_ms"  # a table that no metric shows
 COMPUTED = ("params", "macs", "memory_bytes", "file_bytes")
 
 
@@ -28,17 +27,19 @@ COMPUTED = ("params", "macs", "memory_bytes", "file_bytes")
 class Stream:
     """What a network takes on top because its weights do not fit the cache, in which a block that is timed alone has them.
 
-    A share of the sum of its isolated blocks: the sum over knots of slope x max(weight bytes - knot, 0).
+    The sum over knots of slope x max(weight bytes - knot, 0).
     """
 
     knots_bytes: tuple[float, ...]
-    slopes: tuple[float, ...]  # per byte
-    isolated_ms: np.ndarray  # (blocks,) without the cost of a call
-    base_ms: float  # of one call
+    slopes: tuple[float, ...]  # ms a byte
 
-    def share(self, weight_bytes: np.ndarray) -> np.ndarray:
+    def ms(self, weight_bytes: np.ndarray) -> np.ndarray:
         """weight_bytes (n,) -> (n,)."""
         return sum((s * np.maximum(weight_bytes - k, 0) for k, s in zip(self.knots_bytes, self.slopes)), np.zeros(len(weight_bytes)))
+
+    def times(self, factor: float) -> Stream:
+        """On a device that is so much slower."""
+        return Stream(self.knots_bytes, tuple(factor * s for s in self.slopes))
 
 
 class CostModel:
@@ -72,15 +73,13 @@ class CostModel:
         self.margin = dict(margin or {})
         self.tails, self.bounds = dict(tails or {}), dict(bounds or {})
         self.stream = stream
-        if stream is not None:
-            self.tables[ISOLATED], self.base[ISOLATED] = np.where(np.isfinite(stream.isolated_ms), stream.isolated_ms, 0), stream.base_ms
         self.predicted: frozenset[Block] = frozenset()  # blocks whose latency was not measured
         self.estimate = False  # whether latencies come from a datasheet, and nothing was measured
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The fields that `cost` can give, latency first."""
-        return (*[k for k in self.tables if k not in (*COMPUTED, ISOLATED)], *self.tails, *COMPUTED)
+        return (*[k for k in self.tables if k not in COMPUTED], *self.tails, *COMPUTED)
 
     def at(self, confidences: Mapping[str, float]) -> CostModel:
         """This model with bounds that hold with other probabilities: field -> 0.9. Those of other fields stay at 95 %.
@@ -101,10 +100,10 @@ class CostModel:
         metrics = self.metrics if metrics is None else metrics
         summed = ["latency_ms" if m in self.tails else m for m in metrics]
         stream = self.stream if "latency_ms" in summed else None
-        additive = [m for m in dict.fromkeys([*summed, *(("params", ISOLATED) if stream else ())]) if m != "memory_bytes"]
+        additive = [m for m in dict.fromkeys([*summed, *(["params"] if stream else [])]) if m != "memory_bytes"]
         sums = dict(zip(additive, self._sums(Z, additive, rows))) if additive else {}
         if stream:
-            sums["latency_ms"] += stream.share(4 * sums["params"]) * sums[ISOLATED]
+            sums["latency_ms"] += stream.ms(4 * sums["params"])
         if "memory_bytes" in metrics:
             sums["memory_bytes"] = peak_memory(self.space, Z, *self._memory)
         return np.stack([sums[m] if m not in self.tails else self.tails[m] * sums["latency_ms"] for m in metrics], 1)
@@ -132,9 +131,9 @@ class CostModel:
             total = total + table
         total = total + self.base.get(metric, 0.0)
         if metric == "latency_ms" and self.stream:
-            bytes_, isolated = 4 * self.expected("params", weights), self.expected(ISOLATED, weights)
+            bytes_ = 4 * self.expected("params", weights)
             for knot, slope in zip(self.stream.knots_bytes, self.stream.slopes):
-                total = total + float(slope) * torch.relu(bytes_ - float(knot)) * isolated
+                total = total + float(slope) * torch.relu(bytes_ - float(knot))
         return total
 
     def _sums(self, Z: Codes, metrics: Sequence[str], rows: np.ndarray | None) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..block import Block
-from ..cost import CostModel, Precision, Stream, precision
+from ..cost import CostModel, Precision, precision
 from ..device import Device
 from ..errors import HwnasError
 from ..measure import Job, Plan, Quietness, Report, profile
@@ -161,7 +161,7 @@ def _calibrated(
     tails: Tails | None = None,
 ) -> CostModel:
     factor, term = (drift.factor, drift.term) if drift else (1.0, DRIFT)
-    others, call_ms = others or {}, calibration.overhead_ms
+    others = others or {}
     bounds = {"latency_ms": calibration.bound(term)} | {field: other.bound for field, other in others.items()}
     margin = {"latency_ms": calibration.margin - DRIFT + term} | {field: other.bound.margin() for field, other in others.items()}
     usual = tails.usual if tails else {}
@@ -173,7 +173,7 @@ def _calibrated(
         {"latency_ms": calibration.correct(space.blocks, block_ms) * factor} | {field: other.blocks for field, other in others.items()},
         {"latency_ms": calibration.base_ms * factor} | {field: other.base for field, other in others.items()},
         margin,
-        Stream(calibration.knots_bytes, calibration.slopes, factor * (block_ms - call_ms), factor * call_ms),
+        calibration.stream.times(factor),
         files,
         usual,
         bounds,

@@ -104,7 +104,7 @@ def retime(
             quietness = measure(worker, jobs, today, plan or Plan(rounds=ROUNDS), report)
             clock = "cpu" if _has_cpu_time(table) else "wall"
             found = today.values(clock)  # type: ignore[arg-type]
-    if table.best_ns is not None and table.steady and not today.steady:
+    if table.best_ns is not None and table.level().steady and not today.level().steady:
         raise HwnasError(
             f"device {device.name!r}: somebody slowed its core during {quietness.slowed:.0%} of the repeats, which was not so when "
             f"its table was made: its latencies are used as they are"

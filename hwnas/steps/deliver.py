@@ -35,7 +35,7 @@ from .retime import table_facts
 from .retrain import retrain_winner
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
-from .settle import MAX_ROUNDS, Rounds, own_file, prove, search_again, settle
+from .settle import MAX_ROUNDS, Rounds, own_file, prove_in_doubt, search_again, settle
 
 ALWAYS = (".onnx", ".tflite", ".safetensors")  # suffixes of the files in every bundle
 LAYER_SAMPLES = 16  # batches of training images on which the layers of an int8 file are compared
@@ -61,11 +61,7 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
     for left in reversed(range(MAX_ROUNDS)):
         module = _module(run, net, winner, scorer, show)
         images = calibration_images(run.data.train, run.space.input_size(winner.z), device.batch, seed=experiment.seed)
-        proof, files = prove(run, winner, module, folder, show, "the final file", ALWAYS, images)
-        rounds.add(run, winner, proof, "final file")
-        if proof.verdict == "FAIL" and rounds.passed(winner):  # weights do not change the time: once more, before it is given up
-            proof, files = prove(run, winner, module, folder, show, "the final file again", ALWAYS, images)
-            rounds.add(run, winner, proof, "final file again")
+        proof, files = prove_in_doubt(run, winner, module, folder, rounds, show, "the final file", "final file", ALWAYS, images)
         if proof.verdict != "FAIL" or not left or not as_searched:
             break
         if (following := search_again(run, model, winner, proof, scorer, rounds, show)) is None:

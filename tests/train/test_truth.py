@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from bench_algorithms import CASES, one, random_regret
+from bench_algorithms import CASES, FIRST_SEED, one, random_regret
 from truth import Truth, truth_space
 
 from hwnas.plugins import ALGORITHMS, installed
@@ -32,8 +32,8 @@ def test_every_algorithm_has_a_case() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gdas", "proxylessnas", "enas", "fbnet", "proxyless-rl"])
+@pytest.mark.parametrize("name", ["darts", "gdas", "proxylessnas", "enas", "fbnet", "proxyless-rl"])
 def test_what_is_found_beats_an_architecture_at_random(name: str) -> None:
     truth = Truth.load()
-    found = one(name, 0, 60, truth)
+    found = one(name, FIRST_SEED, truth)
     assert 0 <= found["regret"] < truth.accuracy.max() - truth.accuracy.mean() and found["images"] > 0
