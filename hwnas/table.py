@@ -142,6 +142,11 @@ class Table:
         levels = {key: [np.percentile(times, 20) for times in rounds] for key, rounds in self._times(clock).items()}
         return {key: float((max(v) - min(v)) / np.median(v)) for key, v in levels.items()}
 
+    def standard_error(self, clock: Clock = "auto") -> dict[str, float]:
+        """Key -> what its value may be off by for want of rounds: their deviation / sqrt(rounds) / mean; of keys with two or more."""
+        levels = {key: [np.percentile(times, 20) for times in rounds] for key, rounds in self._times(clock).items()}
+        return {key: float(np.std(v, ddof=1) / np.sqrt(len(v)) / np.mean(v)) for key, v in levels.items() if len(v) > 1}
+
     def level(self, clock: Clock = "auto") -> Level:
         """How slow the machine was at each row."""
         samples = [s for rounds in self._samples.values() for _, s in rounds.values()]

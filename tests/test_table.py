@@ -33,6 +33,8 @@ def test_values_take_all_rounds_of_a_key(table, path):
     table.append("b", 0, sample(3))
     assert table.values() == Table.read(path).values() == {"a": pytest.approx(1.15), "b": 3.0}
     assert table.noise()["a"] == pytest.approx(0.3 / 1.15) and table.noise()["b"] == 0
+    deviation = ((0.15**2 + 0.05**2) * 2 / 3) ** 0.5  # of the sample
+    assert table.standard_error() == {"a": pytest.approx(deviation / 2 / 1.15)}
 
 
 def test_a_failed_key_has_a_reason_and_no_value(table):

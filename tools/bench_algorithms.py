@@ -118,8 +118,9 @@ def one(name: str, seed: int, truth: Truth) -> dict[str, Any]:
         cpu_s = trained_s + process_time() - start
         some = Z[np.random.default_rng(0).permutation(len(Z))[:RANKED]]
         tau = kendalltau(scorer.score(some), truth.of(some)).statistic
-    found = {"algorithm": name, "seed": seed, "epochs": case.epochs, "z": z.tolist(), "tau": float(tau), "cpu_s": cpu_s, "images": images_seen}
-    return found | {"regret": float(truth.accuracy.max() - truth.of(z[None])[0])}
+    run = {"algorithm": name, "seed": seed, "epochs": case.epochs}
+    found = {"z": z.tolist(), "tau": float(tau), "regret": float(truth.accuracy.max() - truth.of(z[None])[0])}
+    return run | found | {"cpu_s": cpu_s, "images": images_seen}
 
 
 def random_regret(truth: Truth, images: float) -> tuple[int, float]:

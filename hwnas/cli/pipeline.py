@@ -122,8 +122,11 @@ def search(
         help="Two or three of accuracy and the metrics, such as accuracy,latency,size: the whole front below the budget, not one winner "
         "(NSGA-II; NSGA-III with --method nsga3).",
     ),
-    force: bool = typer.Option(
-        False, "--force", help="With a table whose trust report is missing or bad; never calibrated: plain sums, no bound."
+    force: bool | None = typer.Option(
+        None,
+        "--force/--no-force",
+        help="With a table whose trust report is missing or bad; never calibrated: plain sums, no bound. Left out: the run's setting.",
+        show_default=False,
     ),
     no_retime: bool = typer.Option(
         False, "--no-retime", help="Do not time five networks of each table again to see how fast the device is today."
@@ -143,7 +146,8 @@ def search(
     if generations:
         fields["search"]["generations"] = generations
     fields["search"] |= {k: v for k, v in {"score": score, "epochs": epochs, "share": share}.items() if v}
-    fields["search"]["force"] = force
+    if force is not None:
+        fields["search"]["force"] = force
     opened = RunFolder(run, Experiment.parse(fields, f"hwnas search {run}"), lut)
     objectives = parse_objectives(pareto) if pareto else []
     _retime(opened, again=True, skip=no_retime)
