@@ -20,7 +20,8 @@ from .fidelity import Fidelity
 
 FORMAT = 2  # 1: what weights that do not fit the cache cost was a share of the latency
 # Prior standard deviations of the corrections, from what was seen on ONNX Runtime and TFLite.
-PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.3, "group": 0.01}
+PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.3, "group": 0.01, "spills": 0.3}
+SPILLS_BYTES = 2**21  # activations of one block: more do not stay in the L2 cache of most processors, and networks are not like blocks then
 # Weights that fit the cache are in it when a block is timed alone, over and over; those of a whole network may not fit. What it takes
 # to read them again grows with all weights together: straight between knots at these quantiles of the networks' weights.
 STREAM_QUANTILES = (0.2, 0.4, 0.6, 0.8)
@@ -207,7 +208,8 @@ def _ridge(X: np.ndarray, r: np.ndarray, prior: np.ndarray, noise: float) -> tup
 
 
 def _groups(b: Block) -> list[str]:
-    """The groups whose time shares may each be a little off: blocks of one operator, size, kernel, ..."""
+    """The groups whose time shares may each be a little off: blocks of one operator, size, kernel, ...; much, where activations spill."""
     size = 1 << max(b.height - 1, 0).bit_length()
     named = {"op": b.op, "size": size, "kernel": b.kernel, "stride": b.stride, "expand": b.expand, "se": int(b.se > 0), "act": b.act}
-    return [f"{k}={v}" for k, v in named.items()] + [f"residual={int(b.residual)}"]
+    spills = ["spills"] if facts(b).memory_bytes > SPILLS_BYTES else []
+    return [f"{k}={v}" for k, v in named.items()] + [f"residual={int(b.residual)}", *spills]

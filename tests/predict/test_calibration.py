@@ -8,10 +8,11 @@ import pytest
 from latencies import OVERHEAD_MS, SPACE, block_ms, network_ms
 from scipy.stats import binom
 
+from hwnas.block import Block
 from hwnas.cost import CostModel
 from hwnas.errors import HwnasError
 from hwnas.predict import Calibration, choose_networks
-from hwnas.predict.calibration import DRIFT, NOISES, conformal_margin, weight_bytes
+from hwnas.predict.calibration import DRIFT, NOISES, _groups, conformal_margin, weight_bytes
 
 BLOCK_MS = {b: block_ms(b) for b in SPACE.blocks}
 
@@ -179,6 +180,17 @@ def test_weights_that_do_not_fit_the_cache():
     assert error.mean() < 0.02, "1 % of it is noise"
     without = Calibration(**{**vars(calibration), "slopes": (0.0,) * 5})
     assert np.abs(predict(without, parts) / measured - 1).mean() > 2 * error.mean()
+
+
+def test_blocks_whose_activations_do_not_fit_the_cache_are_corrected_apart():
+    """A network of blocks with over 2 MB of activations takes 1.5 times as long as they do alone, one of smaller blocks as long."""
+    small, large = (Block("mbconv", 16, 16, size, size, kernel=3, expand=3, act="relu") for size in (56, 112))
+    assert _groups(large)[-1] == "spills" and "spills" not in _groups(small)
+    block_ms = {small: 0.1, large: 1.0}
+    parts = [[small] * (1 + i % 5) + [large] * (i % 4) for i in range(40)]
+    measured = np.array([sum(block_ms[b] * (1.5 if b == large else 1) for b in blocks) for blocks in parts])
+    calibration = Calibration.fit(parts, measured, block_ms, 0.0)
+    assert calibration.weights["spills"] == pytest.approx(0.5, abs=0.1) and calibration.held_out.mape < 0.01 < calibration.plain.mape
 
 
 # ---- files --------------------------------------------------------------------------------------------------------------
