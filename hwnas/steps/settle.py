@@ -27,6 +27,7 @@ from .search import Winner
 MAX_ROUNDS = 3
 WELL_USED = 0.93  # of the fullest limit; below it the search goes on with looser ones
 AIM = 0.97  # of a measured limit: where the next round is sent. The machine's speed wanders
+AGAIN = " again"  # what is said of a file that was timed once more
 MOSTLY = 0.5  # of a timing's inferences: where somebody slowed the core during more, a FAIL may be his and not the file's
 
 
@@ -58,6 +59,11 @@ class Rounds:
         self.said.append({"of": of, **_words(run, winner, proof, self.tighter)})
         if proof.verdict == "PASS" and (self.kept is None or winner.accuracy >= self.kept.accuracy):
             self.kept = winner
+
+    @property
+    def files(self) -> int:
+        """How many were tried; one that was timed again counts once."""
+        return sum(not words["of"].endswith(AGAIN) for words in self.said)
 
     def passed(self, winner: Winner) -> bool:
         """Whether a file of this architecture kept the budget in an earlier round."""
@@ -103,7 +109,7 @@ def search_again(
         rounds.said[-1]["ended"] = "no measured limit to move"
         return None
     try:
-        found = refine(run, model, winner, scorer, rounds.tighter, len(rounds.said), show)
+        found = refine(run, model, winner, scorer, rounds.tighter, rounds.files, show)
     except HwnasError as error:  # nothing is left below the tighter limit
         rounds.said[-1]["ended"] = str(error)
         return None
@@ -130,8 +136,8 @@ def prove_in_doubt(
     doubtful = rounds.doubtful(winner, proof)
     rounds.add(run, winner, proof, of)
     if doubtful:
-        proof, files = prove(run, winner, module, folder, show, f"{title} again", also, calibration)
-        rounds.add(run, winner, proof, f"{of} again")
+        proof, files = prove(run, winner, module, folder, show, title + AGAIN, also, calibration)
+        rounds.add(run, winner, proof, of + AGAIN)
     return proof, files
 
 
