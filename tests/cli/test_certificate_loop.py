@@ -39,7 +39,7 @@ def run_with_times(workplace: Path, tmp_path: Path, factor: float) -> tuple[RunF
 
 def test_a_promise_that_the_device_does_not_keep(workplace: Path, tmp_path: Path) -> None:
     run, certificate = run_with_times(workplace, tmp_path, 0.5)
-    first, *others = certificate["rounds"]
+    first, *others = [r for r in certificate["rounds"] if r["of"] != "inherited weights again"]  # so on a core that somebody slowed
     if first["verdict"] == "PASS":
         pytest.skip("the machine is twice as fast as when the table was made: what was to be a lie is true")
     assert first["measured_ms"] > first["upper_ms"]
@@ -65,8 +65,8 @@ def test_a_final_file_whose_architecture_had_passed_is_timed_once_more(
     """The machine is slow for one timing: that of the final file."""
     real, timed = settle.time_file, []
 
-    def moody(*arguments: Any) -> Timing:
-        timing, slow = real(*arguments), 3 if len(timed) == 1 else 1
+    def moody(*arguments: Any, **named: Any) -> Timing:
+        timing, slow = real(*arguments, **named), 3 if len(timed) == 1 else 1
         timed.append(slow)
         return replace(timing, samples=tuple(replace(s, wall_ns=tuple(slow * t for t in s.wall_ns), cpu_ns=None) for s in timing.samples))
 
