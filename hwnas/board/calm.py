@@ -19,10 +19,10 @@ class Calm:
     """How slow the core is now, and waiting until it is not.
 
     Waiting pays where calm and busy times alternate. Where a while of it brings none, it is not tried again until one is seen; nor is more
-    than a share of this object's life spent so.
+    than half of this object's life spent so.
     """
 
-    share = 0.5  # of its life; 1: as patience goes
+    share = 0.5
     slowed = 1.25  # times the best: above it somebody else is at work
 
     def __init__(self) -> None:

@@ -74,7 +74,6 @@ def time_file(device: Any, request: Request) -> Answer:
         if estimate:  # nothing runs: there is nothing to wait for, and only the times are the device's
             plan = {**plan, "warmup_s": 0.0, "min_repeat_s": 0.0}
         CALM.learn(request.get("best_ns"))
-        CALM.share = plan.get("patience_share", CALM.share)
         alone = CALM if with_cpu and not own and not estimate and plan.get("patience_s") else None
         result = clock.measure(own or (lambda loops: clock.timed(session.run, loops, with_cpu)), plan, count, alone)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +108,10 @@ class Timing:
         }
 
 
-def time_file(device: Device, file: Path, rules: Rules, transport: Transport | None = None, patience_s: float | None = None) -> Timing:
-    """Times a file on its device in fresh processes. Raises HwnasError if it does not run there.
-
-    patience_s: how long each process may wait for a core that nobody slows; None: as the plan has it, and half of its life at most.
-    """
+def time_file(device: Device, file: Path, rules: Rules, transport: Transport | None = None) -> Timing:
+    """Times a file on its device in fresh processes. Raises HwnasError if it does not run there."""
     share = 1 / rules.processes
     plan = Plan.single_shot(int(np.ceil(rules.samples * share)), rules.total_s * share)
-    if patience_s is not None:
-        plan = replace(plan, patience_s=patience_s, patience_share=1.0)
     samples, fingerprint, conditions = [], {}, {}
     for _ in range(rules.processes):
         with Worker(device, load_profiler(device.runtime), transport) as worker:

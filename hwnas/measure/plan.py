@@ -25,7 +25,6 @@ class Plan:
     target: float = 0.0  # go on until the 95 % interval of the median is within this share of it on either side; 0: do not look
     limit_s: float = 1.0  # but for no longer than this, in each round
     patience_s: float = 1.0  # to wait, at one time, until nobody slows the core; 0: do not look. See hwnas/board/calm.py
-    patience_share: float = 0.5  # of a worker's life that may be spent waiting
     time_limit_s: float = 60.0  # of one file in one round, loading included: then its worker is killed and the file has failed
 
     @staticmethod

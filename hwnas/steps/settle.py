@@ -28,7 +28,6 @@ MAX_ROUNDS = 3
 WELL_USED = 0.93  # of the fullest limit; below it the search goes on with looser ones
 AIM = 0.97  # of a measured limit: where the next round is sent. The machine's speed wanders
 AGAIN = " again"  # what is said of a file that was timed once more
-PATIENCE_S = 20.0  # then, in each process, until nobody slows the core
 MOSTLY = 0.5  # of a timing's inferences: where somebody slowed the core during more, a FAIL may be his and not the file's
 
 
@@ -132,12 +131,12 @@ def prove_in_doubt(
     also: tuple[str, ...] = (),
     calibration: Calibration | None = None,
 ) -> tuple[Proof, dict[str, Path]]:
-    """`prove`, and once more, with patience, where a failure is doubtful; both stand in the rounds, the later one counts."""
+    """`prove`, and once more where a failure is doubtful; both stand in the rounds, the later one counts."""
     proof, files = prove(run, winner, module, folder, show, title, also, calibration)
     doubtful = rounds.doubtful(winner, proof)
     rounds.add(run, winner, proof, of)
     if doubtful:
-        proof, files = prove(run, winner, module, folder, show, title + AGAIN, also, calibration, PATIENCE_S)
+        proof, files = prove(run, winner, module, folder, show, title + AGAIN, also, calibration)
         rounds.add(run, winner, proof, of + AGAIN)
     return proof, files
 
@@ -151,7 +150,6 @@ def prove(
     title: str,
     also: tuple[str, ...] = (),
     calibration: Calibration | None = None,
-    patience_s: float | None = None,
 ) -> tuple[Proof, dict[str, Path]]:
     """Writes the device's own file (and those of the suffixes `also`) into folder, times it there, and judges it.
 
@@ -165,7 +163,7 @@ def prove(
     counted = _counted(module, shape, files[suffix], device.dtype)
     with show(f"certify {budget.device} {budget.name}") as advance:
         advance(0, 1, f"{title}: {rules.samples}+ inferences in {rules.processes} processes")
-        timing = time_file(device, files[suffix], rules, patience_s=patience_s)
+        timing = time_file(device, files[suffix], rules)
     verdict, kept = judge(winner.target, timing, counted)
     return Proof(shape, timing, counted, verdict, kept), files
 

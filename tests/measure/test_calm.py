@@ -1,7 +1,5 @@
 """hwnas/board/calm.py, and what clock.measure makes of it: repeats beside a neighbour are marked, waited out, and not for ever."""
 
-import time
-
 from hwnas.board import clock
 from hwnas.board.calm import Calm
 from hwnas.measure import Plan, Sample
@@ -50,14 +48,6 @@ def test_no_more_than_half_a_life_is_waited():
     assert not core.patient
     core._born -= 3 * 3600
     assert core.patient
-
-
-def test_where_time_does_not_matter_all_of_a_life_may_be_waited():
-    core = Core(*[True] * 50, False)
-    core._born = time.perf_counter()
-    assert core.is_slow(core.wait(60.0)) and core.looks < 50, "half of what has passed since it was born"
-    core.share = 1.0
-    assert not core.is_slow(core.wait(60.0)) and core.looks == 51
 
 
 def test_what_was_hopeless_is_tried_again_when_a_calm_moment_is_seen():
