@@ -45,7 +45,7 @@ def test_trust_and_a_search_that_is_refused(cli: Callable[..., Any], workplace: 
     shutil.copytree(workplace / "lut", tmp_path / "lut")
     shutil.copytree(workplace / "runs/tiny", tmp_path / "run")
     (tmp_path / "lut/tflite-cpu/trust.json").unlink()
-    refused = cli("search", tmp_path / "run", "--no-retime", "--lut", tmp_path / "lut")
+    refused = cli("search", tmp_path / "run", "--no-retime", "--no-force", "--lut", tmp_path / "lut")
     assert refused.returncode == 2 and "no trust report" in refused.stderr and "hwnas lut trust tflite-cpu" in refused.stderr
     forced = cli("search", tmp_path / "run", "--no-retime", "--force", "--lut", tmp_path / "lut", "--json")
     assert forced.returncode == 0, forced.stderr
