@@ -157,7 +157,7 @@ class Calibration:
     def save(self, path: Path) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
         spaces = read_spaces(path) if path.exists() else {}
-        write_atomic(path, json.dumps({"format": FORMAT, "spaces": {**spaces, self.space_hash: asdict(self)}}, indent=1))
+        write_spaces(path, {**spaces, self.space_hash: asdict(self)})
 
     @classmethod
     def load(cls, path: Path, space_hash: str) -> Calibration:
@@ -187,6 +187,11 @@ def read_spaces(path: Path) -> dict[str, Any]:
     if version != FORMAT:
         raise HwnasError(f"{path}: format {version}, this hwnas reads format {FORMAT}: delete it and profile again")
     return spaces
+
+
+def write_spaces(path: Path, spaces: Mapping[str, Any]) -> None:
+    """What read_spaces reads."""
+    write_atomic(path, json.dumps({"format": FORMAT, "spaces": spaces}, indent=1))
 
 
 def weight_bytes(blocks: Iterable[Block]) -> float:
