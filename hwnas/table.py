@@ -132,20 +132,16 @@ class Table:
         clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
         machine was at the time, is divided out: see Level.
         """
-        return {
-            key: float(scipy.stats.trim_mean([np.percentile(times, 20) for times in rounds], 0.25))
-            for key, rounds in self._times(clock).items()
-        }
+        return {key: float(scipy.stats.trim_mean(rounds, 0.25)) for key, rounds in self._rounds(clock).items()}
 
     def noise(self, clock: Clock = "auto") -> dict[str, float]:
         """Key -> how far its rounds are apart: (largest - smallest) / median of the rounds' own values; 0 for a single round."""
-        levels = {key: [np.percentile(times, 20) for times in rounds] for key, rounds in self._times(clock).items()}
-        return {key: float((max(v) - min(v)) / np.median(v)) for key, v in levels.items()}
+        return {key: float((max(v) - min(v)) / np.median(v)) for key, v in self._rounds(clock).items()}
 
     def standard_error(self, clock: Clock = "auto") -> dict[str, float]:
         """Key -> what its value may be off by for want of rounds: their deviation / sqrt(rounds) / mean; of keys with two or more."""
-        levels = {key: [np.percentile(times, 20) for times in rounds] for key, rounds in self._times(clock).items()}
-        return {key: float(np.std(v, ddof=1) / np.sqrt(len(v)) / np.mean(v)) for key, v in levels.items() if len(v) > 1}
+        each = self._rounds(clock)
+        return {key: float(np.std(v, ddof=1) / np.sqrt(len(v)) / np.mean(v)) for key, v in each.items() if len(v) > 1}
 
     def level(self, clock: Clock = "auto") -> Level:
         """How slow the machine was at each row."""
@@ -177,14 +173,14 @@ class Table:
                     found[key, r] = at
         return found
 
-    def _times(self, clock: Clock) -> dict[str, list[np.ndarray]]:
-        """Key -> the repeats (repeats,) of each of its rounds that count in ms, drift divided out; keys that failed are not in it."""
+    def _rounds(self, clock: Clock) -> dict[str, list[float]]:
+        """Key -> the 20th percentile of the repeats of each of its rounds that count in ms, drift divided out; without keys that failed."""
         clock, failed, found = self._clock(clock), self.failed, {}
         level = self.level(clock)
         for key, rounds in self._samples.items():
             if key not in failed:
                 undisturbed = [(line, sample) for line, sample in rounds.values() if not level.slowed(sample)]
-                found[key] = [s.times_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
+                found[key] = [s.latency_ms(clock) / level(line, s) for line, s in undisturbed or rounds.values()]
         return found
 
     def _clock(self, clock: Clock) -> Clock:

@@ -142,8 +142,7 @@ def bench(space: Space, device: Device, lut: Path, plan: Plan) -> dict[str, dict
         folder, models = lut / "later" / device.name, {"calibrated": model, "drift": device_model(space, folder, drift=drift)}
     else:
         quietness = profile(device, network_jobs(space, [*random, *picked], device.batch), lut, often)
-        models = {"calibrated": model}
-        values = Table.read(folder / "table.jsonl").values()
+        models, values = {"calibrated": model}, Table.read(folder / "table.jsonl").values()
         plain = np.array([values.get(str(b), np.nan) for b in space.blocks])
         if np.isfinite(plain).all():  # every block was measured
             models = {"plain sum": CostModel(space, {"latency_ms": plain})} | models

@@ -32,7 +32,7 @@ def test_every_algorithm_has_a_case() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["proxylessnas", "enas", "fbnet", "mnasnet", "proxyless-rl"])
+@pytest.mark.parametrize("name", ["gdas", "proxylessnas", "enas", "fbnet", "mnasnet", "proxyless-rl"])
 def test_what_is_found_beats_an_architecture_at_random(name: str) -> None:
     truth = Truth.load()
     found = one(name, FIRST_SEED, truth)
