@@ -32,6 +32,7 @@ from ..steps import (
     train_supernet,
 )
 from ..steps.pareto import parse_objectives, search_front
+from ..steps.retime import mistrust
 from ..steps.search import Winner, make_scorer, resolve
 from ..tasks import Workers
 from ..train import Recipe
@@ -325,6 +326,10 @@ def resolved_budgets(run: RunFolder) -> list[tuple[CostModel, Target]]:
     resolved = [resolve(run, budget) for budget in run.experiment.parsed_budgets()]
     if not resolved:
         raise HwnasError(f"run {str(run.path)!r}: no budget: `hwnas search {run.path} --budget DEVICE:latency=2ms`")
+    if run.experiment.search.force:
+        for name in run.experiment.devices:
+            if reason := mistrust(run, name):
+                _say(f"{name}: FORCED although {reason}")
     for model, target in resolved:
         for name, span, limit in zip(target.metric_names, target.ranges, target.limits):
             text = METRICS[name].text

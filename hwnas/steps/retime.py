@@ -9,7 +9,7 @@ from typing import Any
 
 from ..device import find_device
 from ..errors import HwnasError
-from ..predict import Drift, find_trust, retime
+from ..predict import Drift, device_model, find_trust, retime
 from ..predict.trust import table_digest
 from ..shipped import table_folder
 from ..table import Table
@@ -83,6 +83,16 @@ def require_trust(run: RunFolder, device: str) -> None:
                          f"profile more blocks and rounds on a quieter machine, or search with --force")  # fmt: skip
 
 
+def mistrust(run: RunFolder, device: str) -> str:
+    """Why a search that is not forced refuses the device's table; empty for one that it takes."""
+    try:
+        device_model(run.space, table_folder(run.lut, device))
+        require_trust(run, device)
+    except HwnasError as error:
+        return str(error)
+    return ""
+
+
 def table_facts(run: RunFolder, device: str) -> dict[str, Any]:
     """What a certificate says of the table behind a prediction: its fingerprint, trust, and the level taken for today."""
     folder = table_folder(run.lut, device)
@@ -92,7 +102,7 @@ def table_facts(run: RunFolder, device: str) -> dict[str, Any]:
         "fingerprint": table.fingerprint,
         "provenance": table.provenance,
         "trust": {"verdict": trust.verdict, "held_out": trust.held_out.to_dict(), "covered": trust.covered} if trust else None,
-        "forced": run.experiment.search.force,
+        "forced_over": mistrust(run, device) if run.experiment.search.force else "",
         "drift": record["drift"] if record else None,
         "not_timed_again": record["reason"] if record else "",
     }

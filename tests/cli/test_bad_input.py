@@ -65,8 +65,11 @@ def test_a_table_of_another_machine_is_refused_and_left_alone(cli: Callable[...,
     done = cli("profile", "tflite-cpu", "--space", f"{workplace}/myspace.py:tiny", "--lut", copied_table.parent.parent)
     assert done.returncode == 2 and "another fingerprint" in done.stderr and "0.0.1" in done.stderr
     assert copied_table.read_bytes() == before
-    searched = cli("search", "runs/tiny", "--no-retime", "--lut", copied_table.parent.parent)
+    elsewhere = ("search", "runs/tiny", "--no-retime", "--lut", copied_table.parent.parent)
+    searched = cli(*elsewhere, "--no-force")
     assert searched.returncode == 2 and "fingerprint" in searched.stderr
+    forced = cli(*elsewhere)  # the run was made with `force`
+    assert forced.returncode == 0 and "FORCED" in forced.stderr and "fingerprint" in forced.stderr
 
 
 def test_a_table_of_another_version(cli: Callable[..., Any], copied_table: Path) -> None:
