@@ -34,18 +34,18 @@ COMMANDS = {
         "Training algorithms: for how many devices each trains, what must be retrained, and with a name its options.",
     ),
     "train": Command(
-        "pipeline:train", "Trains a supernet: one for all devices, or, where the algorithm learns an architecture, one for each budget."
+        "train:train", "Trains a supernet: one for all devices, or, where the algorithm learns an architecture, one for each budget."
     ),
     "health": Command(
         "health:health_command",
         "Compares inherited accuracies with those of architectures trained alone: rank correlation, its ceiling, visits, a verdict.",
     ),
-    "search": Command("pipeline:search", "Finds the best architecture for each budget, with random search at equal evaluations beside it."),
+    "search": Command("search:search", "Finds the best architecture for each budget, with random search at equal evaluations beside it."),
     "fleet": Command("fleet:fleet_command", "The fewest models that serve every budget of a run, and every winner timed on every device."),
-    "retrain": Command("pipeline:retrain", "Trains winners alone; `hwnas export` then takes those weights."),
-    "export": Command("pipeline:export", "Writes ONNX and TFLite files for each winner and certifies them on their devices."),
+    "retrain": Command("train:retrain", "Trains winners alone; `hwnas export` then takes those weights."),
+    "export": Command("export:export", "Writes ONNX and TFLite files for each winner and certifies them on their devices."),
     "run": Command(
-        "pipeline:run", "All steps: profile, train, search, export, certify. A finished step is not done again, a changed one is."
+        "export:run", "All steps: profile, train, search, export, certify. A finished step is not done again, a changed one is."
     ),
     "verify": Command(
         "bundle:verify",

@@ -24,12 +24,19 @@ follows = os.environ.get("RANK", "0") != "0"  # one of torchrun's processes, and
 console = Console(stderr=True, quiet=follows)
 out = Console(width=None if sys.stdout.isatty() else 120, quiet=follows)
 
+RUN = typer.Argument(help="Folder of a run, as `hwnas train --out` made it.", show_default=False)
+TABLE = typer.Argument(help="A device with a table, or the table's path.", metavar="TABLE")
 LUT = typer.Option(Path("lut"), "--lut", help="Folder of the devices' tables.", show_default=True)
 WORKERS = typer.Option(
     0, "--workers", min=0, help="Processes that work at once, one core each; the result is the same to the bit. 0: one for each core."
 )
 RAY = typer.Option("", "--ray", help="ADDRESS of a Ray cluster that works instead: 10.0.0.1:6379. See docs/many-machines.md.")
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
+
+
+def say(text: str) -> None:
+    """One line on stderr, as it is: `[search]` is no markup."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

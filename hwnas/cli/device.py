@@ -16,7 +16,11 @@ from ..transports.install import install, pip_lines
 from ..transports.reach import devices_toml, load_reaches, parse_reach, save_reach
 from .console import JSON, LUT, console, out, show_json
 
-device = typer.Typer(help="Make boards, phones and other Python interpreters known as devices, and look at them.", no_args_is_help=True)
+device = typer.Typer(
+    help="Make boards, phones and other Python interpreters known as devices, and look at them.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 SECONDS = typer.Option(
     5.0, "--seconds", min=1.0, max=3600.0, help="How long to time the sentinel block; throttling can take minutes to show."
 )

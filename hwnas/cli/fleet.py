@@ -12,8 +12,8 @@ from ..steps import RunFolder
 from ..steps.fleet import fleet
 from ..steps.search import search_target
 from ..tasks import Workers
-from .console import JSON, LUT, RAY, WORKERS, bar, console, show_json, show_table
-from .pipeline import RUN, resolved_budgets, shared_scorer
+from .console import JSON, LUT, RAY, RUN, WORKERS, bar, say, show_json, show_table
+from .search import resolved_budgets, shared_scorer
 
 WITHIN = typer.Option("0.5%", "--within", help="How far each device may fall behind its own winner, in points of accuracy.")
 
@@ -55,7 +55,7 @@ def fleet_command(
     note = "~ predicted, not measured" if any(c["measured_ms"] is None for row in found["cross"] for c in row["on"]) else "all measured"
     show_table("winners on every device", ["winner of", *(f">{n}" for n in names)], cross, note=note)
     for device, reason in found["away"].items():
-        console.print(f"{device}: not measured: {reason}", highlight=False, soft_wrap=True)
+        say(f"{device}: not measured: {reason}")
     served = []
     for k, model in enumerate(found["models"], 1):
         loss = max(found["loss"][b] for b in model["serves"])

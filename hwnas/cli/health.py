@@ -9,8 +9,8 @@ import typer
 
 from ..errors import HwnasError
 from ..steps import RunFolder, health
-from .console import JSON, LUT, bar, console, show_json, show_table
-from .pipeline import RUN, SET, settings_of
+from .console import JSON, LUT, RUN, bar, console, say, show_json, show_table
+from .train import SET, settings_of
 
 TITLES = {
     "inherited": "inherited accuracy",
@@ -51,13 +51,12 @@ def health_command(
     )
     recalibration, skips, choice = found["recalibration"], found["skip_share"], found["choice"]
     least, most = found["visits"]["least"], found["visits"]["most"]
-    console.print(
+    say(
         f"BatchNorm: {recalibration['with']:.2%} recalibrated, {recalibration['without']:.2%} as training left it\n"
         f"visits: {least['visits']:,} ({least['option']}) to {most['visits']:,} ({most['option']})\n"
         f"skips: {skips['drawn']:.0%} of the slots, {skips['best_quarter']:.0%} in the quarter that scores best\n"
         f"trained alone: {choice['by_inherited']:.2%} for the first by inherited accuracy, {choice['at_random']:.2%} for a random one, "
-        f"{choice['best']:.2%} for the best" + (f"; one seed's sd {choice['seed_sd']:.2%}" if choice["seed_sd"] is not None else ""),
-        highlight=False,
+        f"{choice['best']:.2%} for the best" + (f"; one seed's sd {choice['seed_sd']:.2%}" if choice["seed_sd"] is not None else "")
     )
     if found["drop_rates"]:
         show_table(

@@ -7,8 +7,7 @@ from pathlib import Path
 import typer
 
 from ..steps import RunFolder
-from .console import JSON, LUT, console, out, show_json
-from .pipeline import RUN
+from .console import JSON, LUT, RUN, out, say, show_json
 
 OUT = typer.Option(None, "--out", help="The HTML file; default report.html in the run's folder.", show_default=False)
 
@@ -25,7 +24,7 @@ def report(run: Path = RUN, out_file: Path = OUT, lut: Path = LUT, json: bool = 
         show_json({"file": str(written.path), "bytes": written.bytes, "missing": list(written.missing)})
         return
     for sentence in written.missing:
-        console.print(f"missing: {sentence}", highlight=False, soft_wrap=True, markup=False)
+        say(f"missing: {sentence}")
     out.print(f"{written.path}: {written.bytes / 1e6:.1f} MB; open it in a browser", highlight=False, soft_wrap=True, markup=False)
 
 
@@ -42,8 +41,8 @@ def ui(
 
     server = Server(Site(RunFolder.open(run, lut)), port)
     out.print(server.url, highlight=False, soft_wrap=True, markup=False)
-    console.print("Ctrl-C ends it")
+    say("Ctrl-C ends it")
     try:
         server.serve()
     except KeyboardInterrupt:
-        console.print("ended")
+        say("ended")

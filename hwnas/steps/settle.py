@@ -27,7 +27,6 @@ from .search import Winner
 MAX_ROUNDS = 3
 WELL_USED = 0.93  # of the fullest limit; below it the search goes on with looser ones
 AIM = 0.97  # of a measured limit: where the next round is sent. The machine's speed wanders
-AGAIN = " again"  # what is said of a file that was timed once more
 MOSTLY = 0.5  # of a timing's inferences: where somebody slowed the core during more, a FAIL may be his and not the file's
 
 
@@ -55,15 +54,16 @@ class Rounds:
     tighter: float = 1.0  # factor on measured limits for the next search
     kept: Winner | None = None
 
-    def add(self, run: RunFolder, winner: Winner, proof: Proof, of: str = "inherited weights") -> None:
-        self.said.append({"of": of, **_words(run, winner, proof, self.tighter)})
+    def add(self, run: RunFolder, winner: Winner, proof: Proof, of: str = "inherited weights", again: bool = False) -> None:
+        """again: the file of the round before was timed once more."""
+        self.said.append({"of": of, "again": again, **_words(run, winner, proof, self.tighter)})
         if proof.verdict == "PASS" and (self.kept is None or winner.accuracy >= self.kept.accuracy):
             self.kept = winner
 
     @property
     def files(self) -> int:
         """How many were tried; one that was timed again counts once."""
-        return sum(not words["of"].endswith(AGAIN) for words in self.said)
+        return sum(not words["again"] for words in self.said)
 
     def passed(self, winner: Winner) -> bool:
         """Whether a file of this architecture kept the budget in an earlier round."""
@@ -136,8 +136,8 @@ def prove_in_doubt(
     doubtful = rounds.doubtful(winner, proof)
     rounds.add(run, winner, proof, of)
     if doubtful:
-        proof, files = prove(run, winner, module, folder, show, title + AGAIN, also, calibration)
-        rounds.add(run, winner, proof, of + AGAIN)
+        proof, files = prove(run, winner, module, folder, show, f"{title} again", also, calibration)
+        rounds.add(run, winner, proof, of, again=True)
     return proof, files
 
 
