@@ -12,7 +12,7 @@ from rich.text import Text
 from ..architecture import short_name
 from ..cost import METRICS
 from ..steps import Experiment, RunFolder, deliver, finalist, load_experiment, load_supernet, profile_devices, summarize, train_supernet
-from ..steps.search import make_scorer, resolve
+from ..steps.search import make_scorer
 from ..tasks import Workers
 from .console import JSON, LUT, RAY, RUN, WORKERS, bar, count, say, show_json, show_table
 from .search import find_winners, retime
@@ -77,10 +77,9 @@ def _finish(run: RunFolder, json: bool, workers: int, ray: str) -> None:
     """Search (if need be), export, certify, and the table."""
     retime(run)
     with Workers(workers, ray) as hands:
-        for winner in find_winners(run, hands):
+        for model, winner in find_winners(run, hands):
             own = run.for_budget(winner.target.budget)
             net = load_supernet(own)
-            model, _ = resolve(own, winner.target.budget)
             scorer = make_scorer(own, net, hands)
             if own.retraining.epochs:
                 winner = finalist(own, net, model, winner, scorer, bar)

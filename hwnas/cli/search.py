@@ -84,7 +84,7 @@ def search(
         if objectives:
             _fronts(opened, objectives, json, hands)
             return
-        winners = find_winners(opened, hands)
+        winners = [winner for _, winner in find_winners(opened, hands)]
     if json:
         show_json([{"device": w.target.budget.device, "choices": opened.space.decode(w.z), **w.to_dict()} for w in winners])
         return
@@ -121,22 +121,25 @@ def _fronts(run: RunFolder, objectives: list[str], json: bool, workers: Workers)
         show_json(shown)
 
 
-def find_winners(run: RunFolder, workers: Workers) -> list[Winner]:
-    """All budgets are resolved, and refused if they cannot be reached, before the first is searched."""
+def find_winners(run: RunFolder, workers: Workers) -> list[tuple[CostModel, Winner]]:
+    """For each budget its device's cost model and the winner.
+
+    All budgets are resolved, and refused if they cannot be reached, before the first is searched.
+    """
     resolved = resolved_budgets(run)
     if run.traits.learns:
         if run.experiment.search.score == "train":
             name = run.experiment.train.algorithm
             raise HwnasError(f"[search] score = 'train': {name} learns the architecture itself: take another algorithm, such as sandwich")
         run.save()
-        return [derived_winner(run.for_budget(target.budget), model, target, workers) for model, target in resolved]
+        return [(model, derived_winner(run.for_budget(target.budget), model, target, workers)) for model, target in resolved]
     scorer = make_scorer(run, load_supernet(run), workers)
     if run.experiment.search.score == "train":
         s, n = run.experiment.search, len(resolved)
         each = f"{s.population * s.generations:,} candidates, and as many at random" + (f", for each of {n} budgets" if n > 1 else "")
         say(f"each candidate is trained for {s.epochs} epochs on {s.share:.0%} of the images: at most {each}; none is trained twice")
     run.save()
-    return [search_target(run, model, target, scorer, show=bar) for model, target in resolved]
+    return [(model, search_target(run, model, target, scorer, show=bar)) for model, target in resolved]
 
 
 def shared_scorer(run: RunFolder, workers: Workers | None = None) -> RunScorer:

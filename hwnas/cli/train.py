@@ -11,7 +11,7 @@ import typer
 from ..architecture import short_name
 from ..errors import HwnasError, did_you_mean
 from ..steps import Experiment, RunFolder, finalist, load_experiment, load_supernet, retrain_winner, train_supernet
-from ..steps.search import make_scorer, resolve
+from ..steps.search import make_scorer
 from ..tasks import Workers
 from ..train import Recipe
 from .console import LUT, RAY, RUN, WORKERS, bar, count, say
@@ -88,12 +88,12 @@ def retrain(
         if opened.experiment.devices and name not in opened.experiment.devices:  # none at all: the search says so
             raise did_you_mean("--device", name, opened.experiment.devices)
     with Workers(workers, ray) as hands:
-        winners = find_winners(opened, hands)
-    for winner in winners:
+        found = find_winners(opened, hands)
+    for model, winner in found:
         if device and winner.target.budget.device not in device:
             continue
         own = opened.for_budget(winner.target.budget)
-        net, (model, _) = load_supernet(own), resolve(own, winner.target.budget)
+        net = load_supernet(own)
         chosen = finalist(own, net, model, winner, make_scorer(own, net), bar)
         retrain_winner(own, net, chosen, bar)
         if chosen.note and (top > 1 or width != 1):
