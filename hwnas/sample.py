@@ -153,6 +153,15 @@ class Sample:
         return self.reference_ns is not None and self.best_ns is not None and min(self.reference_ns) > SLOWED * self.best_ns
 
     @property
+    def calm(self) -> Sample:
+        """Its repeats that nobody slowed; empty where every one was, see `slowed_throughout`."""
+        fields: dict[str, Any] = asdict(self)
+        for name in ("wall_ns", "cpu_ns", "reference_ns", "summaries"):
+            if (told := getattr(self, name)) is not None:
+                fields[name] = tuple(each for each, slowed in zip(told, self.slowed) if not slowed)
+        return Sample(**fields)
+
+    @property
     def undisturbed_ns(self) -> float | None:
         """The fixed computation's median time around repeats that nobody slowed, so how fast the core itself was; None without any."""
         if self.reference_ns is None or self.best_ns is None or self.slowed_throughout:

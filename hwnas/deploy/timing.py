@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..measure import Plan, Transport, Worker
 from ..profiler import load_profiler
 from ..sample import EXTRA, Sample
 
+CALM_ENOUGH = 64  # inferences that nobody slowed: with fewer, what they took says nothing
 MAX_PREEMPTED = 0.20  # above this share of disturbed samples a timing proves nothing
 
 
@@ -58,8 +59,20 @@ class Timing:
     @property
     def slowed(self) -> float:
         """Share of inferences during which somebody slowed the core; they count like all others."""
+        return float(np.concatenate([s.slowed for s in self._together]).mean())
+
+    @property
+    def calm(self) -> Timing:
+        """The inferences that nobody slowed, where there are CALM_ENOUGH; else all. What a file owes to a neighbour is no part of it, but
+        who asks for a promise asks for all: no verdict rests on this."""
+        kept = tuple(s.calm for s in self._together if not s.slowed_throughout)
+        return replace(self, samples=kept) if sum(len(s.wall_ns) for s in kept) >= CALM_ENOUGH else self
+
+    @property
+    def _together(self) -> list[Sample]:
+        """Each process's sample, held against the best that any of them saw."""
         best_ns = min((s.best_ns for s in self.samples if s.best_ns is not None), default=None)
-        return float(np.concatenate([s.against(best_ns).slowed for s in self.samples]).mean())
+        return [s.against(best_ns) for s in self.samples]
 
     def percentile_ms(self, q: float) -> float:
         return float(np.percentile(self.wall_ms, 100 * q))

@@ -64,7 +64,8 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
         proof, files = prove_in_doubt(run, winner, module, folder, rounds, show, "the final file", "final file", ALWAYS, images)
         if proof.verdict != "FAIL" or not left or not as_searched:
             break
-        if (following := search_again(run, model, winner, proof, scorer, rounds, show)) is None:
+        tighter = rounds.aim(proof.kept, proof.counted)  # what it takes here: who slows the core may do so for ever
+        if (following := search_again(run, model, winner, tighter, scorer, rounds, show)) is None:
             break
         winner = following
 

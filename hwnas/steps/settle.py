@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +19,7 @@ from ..errors import HwnasError
 from ..lower import Calibration, lower
 from ..profiler import load_profiler
 from ..score import RunScorer
+from ..search import Target
 from .progress import Show, silent
 from .refine import refine
 from .run_folder import RunFolder
@@ -39,11 +40,22 @@ class Proof:
     counted: dict[str, float]  # file_bytes, memory_bytes, macs, params
     verdict: str
     kept: dict[str, Any]  # field -> budget, value, keeps
+    calm: dict[str, Any]  # the same by the inferences that nobody slowed, of all timings of this file
 
     @property
     def used(self) -> float:
         """Share of the fullest limit that is used: above 1 it is broken."""
         return share_used(self.kept)
+
+    @property
+    def blames(self) -> dict[str, Any]:
+        """What speaks against the architecture, or for more: `kept`, but where it failed what it took while nobody slowed the core."""
+        return self.kept if self.verdict == "PASS" else self.calm
+
+    def after(self, earlier: Proof, target: Target) -> Proof:
+        """The same, with what the earlier timing of the same file adds to `calm`."""
+        both = replace(self.timing, samples=earlier.timing.samples + self.timing.samples)
+        return replace(self, calm=judge(target, both.calm, self.counted)[1])
 
 
 @dataclass
@@ -57,7 +69,8 @@ class Rounds:
     def add(self, run: RunFolder, winner: Winner, proof: Proof, of: str = "inherited weights", again: bool = False) -> None:
         """again: the file of the round before was timed once more."""
         self.said.append({"of": of, "again": again, **_words(run, winner, proof, self.tighter)})
-        if proof.verdict == "PASS" and (self.kept is None or winner.accuracy >= self.kept.accuracy):
+        keeps = proof.verdict != "INCONCLUSIVE" and share_used(proof.blames) <= 1
+        if keeps and (self.kept is None or winner.accuracy >= self.kept.accuracy):
             self.kept = winner
 
     @property
@@ -66,45 +79,46 @@ class Rounds:
         return sum(not words["again"] for words in self.said)
 
     def passed(self, winner: Winner) -> bool:
-        """Whether a file of this architecture kept the budget in an earlier round."""
+        """Whether a file of this architecture kept the budget in an earlier round, or would have without a neighbour."""
         return self.kept is not None and np.array_equal(self.kept.z, winner.z)
 
     def doubtful(self, winner: Winner, proof: Proof) -> bool:
         """Whether a FAIL is to be timed once more: the architecture had passed, or the core was not ours while it was timed."""
         return proof.verdict == "FAIL" and (self.passed(winner) or proof.timing.slowed > MOSTLY)
 
-    def aim(self, proof: Proof) -> float:
+    def aim(self, kept: Mapping[str, Any], counted: Mapping[str, float]) -> float:
         """The factor under which a file measured like this one would just keep its measured limits."""
-        hard = {f: k for f, k in proof.kept.items() if not k.get("soft")}
-        measured = [k["value"] / k["budget"] for f, k in hard.items() if f not in proof.counted]
+        hard = {f: k for f, k in kept.items() if not k.get("soft")}
+        measured = [k["value"] / k["budget"] for f, k in hard.items() if f not in counted]
         return self.tighter * AIM / max(measured) if measured else self.tighter
 
 
 def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: RunScorer, show: Show = silent) -> tuple[Winner, Rounds]:
     """Times winners with inherited weights (weights do not change the time) until one passes and uses its budget well.
 
-    When it fails, the margin grows by the observed error and the search goes on (a doubtful failure is timed again first); when it
-    passes with room to spare, the limits loosen as much. At most MAX_ROUNDS; of those that passed, the most accurate on the
-    search-validation split.
+    When it fails, the margin grows by the observed error and the search goes on (a doubtful failure is timed again first, and what it
+    took while nobody slowed the core is what counts); when it passes with room to spare, the limits loosen as much. At most MAX_ROUNDS;
+    of those that kept the budget, the most accurate on the search-validation split.
     """
     rounds = Rounds()
     for number in range(1, MAX_ROUNDS + 1):
         with TemporaryDirectory(prefix="hwnas-") as folder:
             proof = prove_in_doubt(run, winner, scorer.network(winner.z).eval(), Path(folder), rounds, show, f"round {number}")[0]
         enough = 0.0 if run.traits.learns else WELL_USED  # a search would trade a learned architecture for one that was never learned
-        if proof.verdict == "INCONCLUSIVE" or number == MAX_ROUNDS or enough <= proof.used <= 1:
+        if proof.verdict == "INCONCLUSIVE" or number == MAX_ROUNDS or enough <= share_used(proof.blames) <= 1:
             break
-        if (following := search_again(run, model, winner, proof, scorer, rounds, show)) is None:
+        tighter = rounds.aim(proof.blames, proof.counted)
+        if (following := search_again(run, model, winner, tighter, scorer, rounds, show)) is None:
             break
         winner = following
     return rounds.kept or winner, rounds
 
 
 def search_again(
-    run: RunFolder, model: CostModel, winner: Winner, proof: Proof, scorer: RunScorer, rounds: Rounds, show: Show
+    run: RunFolder, model: CostModel, winner: Winner, tighter: float, scorer: RunScorer, rounds: Rounds, show: Show
 ) -> Winner | None:
-    """The winner under limits moved by what was measured; None when that is no other one, and why stands in the rounds."""
-    before, rounds.tighter = rounds.tighter, rounds.aim(proof)
+    """The winner with measured limits at `tighter` times the budget; None when that is no other one, and why stands in the rounds."""
+    before, rounds.tighter = rounds.tighter, tighter
     if rounds.tighter == before:
         rounds.said[-1]["ended"] = "no measured limit to move"
         return None
@@ -136,7 +150,9 @@ def prove_in_doubt(
     doubtful = rounds.doubtful(winner, proof)
     rounds.add(run, winner, proof, of)
     if doubtful:
+        earlier = proof
         proof, files = prove(run, winner, module, folder, show, f"{title} again", also, calibration)
+        proof = proof.after(earlier, winner.target)
         rounds.add(run, winner, proof, of, again=True)
     return proof, files
 
@@ -165,7 +181,7 @@ def prove(
         advance(0, 1, f"{title}: {rules.samples}+ inferences in {rules.processes} processes")
         timing = time_file(device, files[suffix], rules)
     verdict, kept = judge(winner.target, timing, counted)
-    return Proof(shape, timing, counted, verdict, kept), files
+    return Proof(shape, timing, counted, verdict, kept, judge(winner.target, timing.calm, counted)[1]), files
 
 
 def own_file(device: Device, files: Mapping[str, Path]) -> Path:
@@ -188,5 +204,6 @@ def _words(run: RunFolder, winner: Winner, proof: Proof, tighter: float) -> dict
         "searched_with_limits_times": round(tighter, 6),
         "slowed": round(proof.timing.slowed, 4),
         "used": round(proof.used, 4),
+        "used_calm": round(share_used(proof.calm), 4),
         "limits": proof.kept,
     }

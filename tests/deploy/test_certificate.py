@@ -70,6 +70,22 @@ def test_what_was_slowed_counts_and_is_told():
     assert told["samples"] == 12 and told["slowed"] == 4 and timing([1.0, 2.0, 3.0]).to_dict()["slowed"] == 0
 
 
+def test_what_it_takes_while_nobody_slows_the_core():
+    ours, theirs = [(w, w, r) for w, r in ((1_000_000, 40_000), (1_600_000, 64_000))]
+
+    def process(mine, his):
+        wall, cpu, reference = zip(*[ours] * mine, *[theirs] * his)
+        return Sample(wall, cpu, reference_ns=reference, best_ns=min(reference), load_s=0.5)
+
+    busy = Timing((process(30, 70), process(0, 100), process(40, 60)), {}, {})
+    assert busy.slowed == pytest.approx(230 / 300) and busy.upper_ms() == 1.6
+    assert len(busy.calm.wall_ms) == 70 and busy.calm.upper_ms() == 1.0 and busy.calm.upper("load_ms") == 500
+    assert [len(s.cpu_ns) for s in busy.calm.samples] == [30, 40]
+    few = Timing((process(30, 70), process(0, 100), process(33, 67)), {}, {})
+    assert few.calm == few, "63 inferences say nothing"
+    assert timing([1.0, 2.0, 3.0]).calm.upper_ms() == 3.0, "a device that does not tell"
+
+
 def test_rules():
     assert RULES["default"].samples >= 1024 and RULES["default"].processes >= 3 and RULES["mlperf"].total_s >= 60
 
