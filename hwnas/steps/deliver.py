@@ -24,7 +24,7 @@ from ..deploy import (
     write_bundle,
     write_variants,
 )
-from ..deploy.certificate import FORMAT, proves_nothing
+from ..deploy.certificate import FORMAT
 from ..device import Device, find_device
 from ..lower import lower
 from ..score import RunScorer
@@ -76,7 +76,7 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
         "format": FORMAT,
         "stamp": mark,
         "verdict": proof.verdict,
-        "reason": proves_nothing(proof.timing) if proof.verdict == "INCONCLUSIVE" else None,
+        "reason": proof.reason,
         "device": device.name,
         "dtype": device.dtype,
         "fingerprint": proof.timing.fingerprint,

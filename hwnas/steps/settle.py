@@ -13,7 +13,7 @@ from torch import nn
 
 from ..cost import CostModel
 from ..deploy import RULES, Timing, counts, judge, time_file, write_files
-from ..deploy.certificate import share_used
+from ..deploy.certificate import proves_nothing, share_used
 from ..device import Device, find_device
 from ..errors import HwnasError
 from ..lower import Calibration, lower
@@ -51,6 +51,16 @@ class Proof:
     def blames(self) -> dict[str, Any]:
         """What speaks against the architecture, or for more: `kept`, but where it failed what it took while nobody slowed the core."""
         return self.kept if self.verdict == "PASS" else self.calm
+
+    @property
+    def reason(self) -> str | None:
+        """Why it did not pass, where that is not the file's doing."""
+        if self.verdict == "INCONCLUSIVE":
+            return proves_nothing(self.timing)
+        if self.verdict == "FAIL" and share_used(self.calm) <= 1:
+            share = f"somebody slowed the core during {self.timing.slowed:.0%} of the inferences"
+            return f"{share}; while nobody did, the file kept its budget: `hwnas verify` its folder in a quieter hour"
+        return None
 
     def after(self, earlier: Proof, target: Target) -> Proof:
         """The same, with what the earlier timing of the same file adds to `calm`."""

@@ -12,6 +12,7 @@ import pytest
 
 from hwnas.deploy import Timing
 from hwnas.predict import calibrate
+from hwnas.sample import Sample
 from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_supernet, search_target, settle
 from hwnas.steps.search import make_scorer, resolve
 
@@ -79,3 +80,29 @@ def test_a_final_file_whose_architecture_had_passed_is_timed_once_more(
     if first["verdict"] == "PASS" and others[0]["verdict"] == "FAIL":  # as on a machine that is not as slow again as for the table
         assert [(r["of"], r["again"]) for r in others[:2]] == [("final file", False), ("final file", True)]
         assert others[0]["choices"] == others[1]["choices"] == first["choices"]
+
+
+def test_a_neighbour_that_slows_four_of_five_inferences_makes_no_architecture_smaller(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = settle.time_file
+
+    def beside(sample: Sample) -> Sample:
+        best, slow = 1000, [i % 5 > 0 for i in range(len(sample.wall_ns))]
+        wall = tuple(20 * t if s else t for t, s in zip(sample.wall_ns, slow))
+        return replace(sample, wall_ns=wall, cpu_ns=None, reference_ns=tuple(2 * best if s else best for s in slow), best_ns=best)
+
+    def shared(*arguments: Any, **named: Any) -> Timing:
+        timing = real(*arguments, **named)
+        return replace(timing, samples=tuple(map(beside, timing.samples)))
+
+    monkeypatch.setattr(settle, "time_file", shared)
+    _, certificate = run_with_times(workplace, tmp_path, 4.0)
+    first, again, *others = certificate["rounds"]
+    if first["verdict"] == "PASS" or first["used_calm"] > 0.9:
+        pytest.skip("the machine is not four times as fast as its table says")
+    assert first["verdict"] == "FAIL" and first["slowed"] == pytest.approx(0.8, abs=0.01) and first["used"] > 1 > first["used_calm"]
+    assert again["again"] and again["of"] == first["of"] and again["choices"] == first["choices"]
+    assert others[0]["searched_with_limits_times"] > 1, "what nobody slowed left a part of the budget unused"
+    if certificate["verdict"] == "FAIL" and others[-1]["used_calm"] <= 1:
+        assert "80% of the inferences" in certificate["reason"] and "hwnas verify" in certificate["reason"]
