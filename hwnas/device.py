@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import HwnasError, did_you_mean
+from .files import write_atomic
 from .shipped import device_names
 
 if sys.version_info >= (3, 11):
@@ -53,12 +54,17 @@ class Device(BaseModel):
             key = str(wrong["loc"][0])
             if wrong["type"] == "extra_forbidden":
                 raise did_you_mean(f"key in {where}", key, Device.model_fields) from None
-            raise HwnasError(f"{where}: {key} = {wrong.get('input')!r}: {wrong['msg']}") from None
+            said = "letters, digits, '.', '_' and '-' make a name, and no '.', '_' or '-' its beginning" if key == "name" else wrong["msg"]
+            raise HwnasError(f"{where}: {key} = {wrong.get('input')!r}: {said}") from None
+
+    @staticmethod
+    def named(name: str, settings: dict[str, Any], where: str) -> Device:
+        """The device of that name with a table's settings, of which it takes those that it knows. Raises HwnasError as `parse` does."""
+        return Device.parse({**{k: v for k, v in settings.items() if k in Device.model_fields}, "name": name}, where)
 
     def save(self, path: Path) -> None:
         """Writes device.toml; fields at their default stand in it too, so that a reader sees all of them."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(tomli_w.dumps(self.model_dump()), encoding="utf-8")
+        write_atomic(path, tomli_w.dumps(self.model_dump()))
 
     @property
     def settings(self) -> dict[str, Any]:

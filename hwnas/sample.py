@@ -96,7 +96,9 @@ class Sample:
             if value is not None and not (type(value) in (int, float) and isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value!r}: expected a number that is not negative")
         conditions = fields.get("conditions")
-        if conditions is not None and not (isinstance(conditions, dict) and all(type(v) in (int, float) for v in conditions.values())):
+        if conditions is not None and not (
+            isinstance(conditions, dict) and all(type(v) in (int, float) and isfinite(v) for v in conditions.values())
+        ):
             raise ValueError(f"conditions is {str(conditions)[:60]}: expected numbers by name")
         summaries = fields.get("summaries")
         if summaries is not None:

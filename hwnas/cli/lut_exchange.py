@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -46,9 +45,9 @@ def merge(
     block ran elsewhere.
     """
     paths, folder = [table_path(name, lut) for name in tables], lut / to
-    said = merge_tables(paths, folder / "table.jsonl", Device(name=to, runtime="imported").name, by, overwrite)
+    said = merge_tables(paths, folder / "table.jsonl", Device.named(to, {"runtime": "imported"}, f"--to {to!r}").name, by, overwrite)
     settings = Table.read(folder / "table.jsonl").fingerprint.get("device", {})
-    _device(to, settings).save(folder / "device.toml")
+    Device.named(to, settings, f"--to {to!r}").save(folder / "device.toml")
     out.print(f"{folder}: {said}. Calibrate it: `hwnas lut trust {to} --space SPACE`", highlight=False, soft_wrap=True)
 
 
@@ -109,7 +108,7 @@ def import_(
         if not device:
             raise HwnasError("--device is missing: under which name shall the table be known?")
         made = load_space(space) if space else None
-        chosen = _device(device, {"runtime": runtime, "threads": threads, "dtype": dtype, "batch": batch})
+        chosen = Device.named(device, {"runtime": runtime, "threads": threads, "dtype": dtype, "batch": batch}, "hwnas lut import")
         done = import_csv(
             file,
             lut / device,
@@ -131,13 +130,6 @@ def import_(
         show_json({**done.__dict__, "table": str(folder / "table.jsonl"), "ok": check_table(folder / "table.jsonl").ok})
         return
     _tell(done, folder)
-
-
-def _device(name: str, settings: dict[str, Any]) -> Device:
-    try:
-        return Device(**{**{k: v for k, v in settings.items() if k in Device.model_fields}, "name": name})
-    except ValueError:
-        raise HwnasError(f"device {name!r}: a name has letters, digits, '.', '_' and '-', and its settings are {settings}") from None
 
 
 def _pairs(option: str, texts: Sequence[str], split: bool = True) -> dict[str, str]:

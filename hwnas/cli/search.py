@@ -137,7 +137,10 @@ def find_winners(run: RunFolder, workers: Workers) -> list[tuple[CostModel, Winn
     if run.experiment.search.score == "train":
         s, n = run.experiment.search, len(resolved)
         each = f"{s.population * s.generations:,} candidates, and as many at random" + (f", for each of {n} budgets" if n > 1 else "")
-        say(f"each candidate is trained for {s.epochs} epochs on {s.share:.0%} of the images: at most {each}; none is trained twice")
+        say(
+            f"each candidate is trained for {s.epochs} epochs on {s.share:.0%} of the images: at most {each}; none is trained twice, "
+            "and one after another"
+        )
     run.save()
     return [(model, search_target(run, model, target, scorer, show=bar)) for model, target in resolved]
 

@@ -11,6 +11,7 @@ import typer
 from ..architecture import short_name
 from ..errors import HwnasError, did_you_mean
 from ..steps import Experiment, RunFolder, finalist, load_experiment, load_supernet, retrain_winner, train_supernet
+from ..steps.retime import mistrust
 from ..steps.search import make_scorer
 from ..tasks import Workers
 from ..train import Recipe
@@ -111,6 +112,9 @@ def announce(run: RunFolder) -> None:
     if not budgets:
         say("no budget: an architecture is learned for accuracy alone; --device onnx-cpu --budget latency=1ms learns one for a device")
         return
+    for device in run.experiment.devices:
+        if reason := mistrust(run, device):
+            say(f"{device}: `hwnas search` will refuse its table unless it is forced: {reason}")
     n, name = len(budgets), run.experiment.train.algorithm
     counted = f"{n} budgets mean {n} supernets" if n > 1 else "1 budget means 1 supernet"
     said = f"{name} learns an architecture for one target: {counted}, {n * recipe.epochs:,} epochs in all (an epoch: {traits.epoch})"

@@ -71,6 +71,9 @@ def proves_nothing(timing: Timing) -> str | None:
     """Why a timing can neither pass nor fail a budget, or None where it can."""
     if is_estimate(timing.fingerprint):
         return "the times are an estimate from a datasheet: nothing was measured"
+    if timing.inferences < timing.asked:
+        least = f"{timing.asked:,} are asked for, and the time limit allowed {timing.inferences:,} of {timing.percentile_ms(0.5):,.0f} ms"
+        return f"too few inferences: {least}"
     if timing.preempted > MAX_PREEMPTED:
         return f"other programs had the core during {timing.preempted:.0%} of the inferences, at most {MAX_PREEMPTED:.0%} are allowed"
     return None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 from torch import nn
 
 from ..device import Device
+from ..errors import HwnasError
 from ..files import write_atomic
 from ..lower import DTYPES, Calibration, lower, to_onnx, to_tflite, write_torch
 from ..profiler import load_profiler
@@ -45,10 +47,20 @@ def write_files(
         path = folder / f"model{suffix}"
         if suffix == profiler.suffix and (device.dtype != "int8" or suffix not in FORMATS):
             folder.mkdir(parents=True, exist_ok=True)
-            files[suffix] = profiler.build(module, (shape,), device, path)
+            files[suffix] = _built(profiler.build, module, shape, device, path)
         else:
             files[suffix] = write_atomic(path, FORMATS[suffix](module, shape, others, calibration))
     return files
+
+
+def _built(build: Callable[..., Path], module: nn.Module, shape: Shape, device: Device, path: Path) -> Path:
+    """What the device's profiler writes, whole or not at all: beside path first, since profilers write straight to the disk."""
+    try:
+        with TemporaryDirectory(prefix=".hwnas-", dir=path.parent) as folder:
+            built = build(module, (shape,), device, Path(folder) / path.name).read_bytes()
+    except OSError as error:
+        raise HwnasError(f"{path}: cannot be written: {error.strerror}") from error
+    return write_atomic(path, _checked(built) if path.suffix == ".onnx" else built)
 
 
 def _checked(model: bytes) -> bytes:

@@ -40,6 +40,11 @@ class Timing:
     samples: tuple[Sample, ...]  # one for each process
     fingerprint: dict[str, Any]
     conditions: dict[str, Any]
+    asked: int = 0  # inferences, at least; slow files meet a time limit before
+
+    @property
+    def inferences(self) -> int:
+        return sum(s.inferences for s in self.samples)
 
     @property
     def wall_ms(self) -> np.ndarray:
@@ -110,7 +115,7 @@ class Timing:
             "p50_upper_ms": round(self.upper_ms(0.5), 6),
             "samples": len(wall),
             "sample_is": "one inference" if single else "the average of one invocation of the device's program",
-            "inferences": sum(s.inferences for s in self.samples),
+            "inferences": self.inferences,
             "preempted": int(round(self.preempted * len(wall))),
             "slowed": int(round(self.slowed * len(wall))),
             "processes": [
@@ -133,4 +138,4 @@ def time_file(device: Device, file: Path, rules: Rules, transport: Transport | N
                 raise HwnasError(f"device {device.name!r}: {file.name} does not run there: {sample.error}")
             samples.append(sample)
             fingerprint, conditions = worker.fingerprint(), worker.facts().get("conditions", {})
-    return Timing(tuple(samples), fingerprint, conditions)
+    return Timing(tuple(samples), fingerprint, conditions, rules.samples)

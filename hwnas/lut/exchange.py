@@ -92,7 +92,7 @@ def export_folder(path: Path, out: Path, by: str = "", overwrite: bool = False) 
     """A device folder named as it shall be known: table, device.toml, and its calibration and trust report where there are some."""
     header, rows = shareable(path)
     settings = header["fingerprint"].get("device", {})
-    device = Device(**{**{k: v for k, v in settings.items() if k in Device.model_fields}, "name": out.name})
+    device = Device.named(out.name, settings, str(out))
     digest = table_digest(Table.read(path))
     content = write_table(out / "table.jsonl", device.name, header, rows, event("exported", by), overwrite)
     device.save(out / "device.toml")

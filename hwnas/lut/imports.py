@@ -163,8 +163,7 @@ def import_parquet(path: Path, folder: Path, device: str = "", by: str = "", ove
     if wrong := changed_since(header, rows):
         raise HwnasError(f"{path}: {wrong}")
     name = device or header["device"]
-    settings = {k: v for k, v in fingerprint.get("device", {}).items() if k in Device.model_fields}
-    made = Device(**{**settings, "name": name})
+    made = Device.named(name, fingerprint.get("device", {}), f"{path}: give another --device")
     content = write_table(folder / "table.jsonl", name, header, rows, event("imported", by, {"file": path.name}), overwrite)
     made.save(folder / "device.toml")
     keys = {str(row["key"]) for row in rows} - {SENTINEL}

@@ -217,7 +217,7 @@ class Worker:
             raise HwnasError(f"device {self.device.name!r}: cannot start {argv[0]}: {error}") from None
         threading.Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True).start()
         facts = self._ask({"do": "facts"}, START_LIMIT_S)
-        if reason := facts.get("error") or (None if facts.keys() >= {"host", "runtime"} else f"its facts are {facts}"):
+        if reason := facts.get("error") or (None if facts.keys() >= {"host", "runtime"} and _is_json(facts) else f"its facts are {facts}"):
             self.close()
             raise self._does_not_start(reason)
         if self._facts and (changes := _changes(self._facts, facts)):
@@ -292,6 +292,15 @@ def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
     leaves = [(part, name) for part in ("host", "runtime") for name in {**before[part], **now[part]}]
     pairs = [(f"{part}.{name}", before[part].get(name), now[part].get(name)) for part, name in leaves]
     return "; ".join(f"{name}: {a!r} before, {b!r} now" for name, a, b in pairs if a != b)
+
+
+def _is_json(facts: dict[str, Any]) -> bool:
+    """Whether a file can hold them: no NaN, no infinity."""
+    try:
+        json.dumps(facts, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_lines(stream: IO[str], lines: queue.Queue[str | None]) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from ..data import load_data
 from ..errors import HwnasError
 from ..spaces import load_space
 from ..supernet import Supernet
 from ..tasks import Do, Work
+from ..train.checkpoint import load_into
 from .inherited import InheritedScorer
 
 
@@ -46,7 +47,7 @@ def scores(setup: Mapping[str, Any], files: Mapping[str, Path]) -> Do:
     if space.hash != setup["of"]["space"]:
         raise HwnasError(f"space {setup['space']!r} is another one here: {space.hash}, not {setup['of']['space']}")
     net = Supernet(space, setup["share"]).eval()
-    net.load_state_dict(load_file(files["weights"]))
+    load_into(files["weights"], net)
     scorer = InheritedScorer(net, loaded, **setup["settings"])
     if differing := [f"{k} is {scorer.of[k]!r}, not {v!r}" for k, v in setup["of"].items() if scorer.of[k] != v]:
         raise HwnasError(f"here scores would be of something else: {'; '.join(differing)}")

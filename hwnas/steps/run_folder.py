@@ -12,12 +12,14 @@ from typing import Any
 
 from ..budget import Budget
 from ..data import Dataset, load_data
+from ..device import find_device
 from ..errors import HwnasError
 from ..files import write_atomic
 from ..plugins import ALGORITHMS, load
 from ..space import Space
 from ..spaces import load_space
 from ..train import Algorithm, Recipe, Traits, traits_of
+from ..train.options import parse_options
 from .experiment import Experiment, RetrainSettings, load_experiment
 
 
@@ -39,7 +41,13 @@ class RunFolder:
     target: Budget | None = None  # the one that the supernet is trained for, where it is trained for one: see `for_budget`
 
     def save(self) -> None:
-        """Makes this experiment the folder's own. Done when it is known to be sound, so that a mistake overwrites nothing."""
+        """Makes this experiment the folder's own, so that a mistake overwrites nothing. Raises HwnasError for an unknown device, option or
+        field of a recipe in it."""
+        for name in self.experiment.devices:
+            find_device(name, self.lut)
+        for settings in (self.experiment.train, self.experiment.retrain):
+            Recipe.parse(settings.recipe)
+        parse_options(self.algorithm, self.experiment.train.options)
         self.experiment.save(self.path / "experiment.toml")
 
     @classmethod

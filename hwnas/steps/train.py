@@ -6,6 +6,7 @@ import torch
 
 from ..budget import Budget
 from ..predict import device_model
+from ..shipped import table_folder
 from ..supernet import Supernet
 from ..train import Constraint, Progress, Recipe, Result, load_weights, train
 from .progress import Show, silent
@@ -54,7 +55,8 @@ def train_supernet(run: RunFolder, show: Show = silent) -> list[Result]:
 
 def constraint_of(run: RunFolder, budget: Budget) -> Constraint:
     """A budget as the training feels it. Raises HwnasError when the device has no table, or no architecture keeps it."""
-    return Constraint.of(budget, device_model(run.space, run.lut / budget.device), run.experiment.seed)
+    model = device_model(run.space, table_folder(run.lut, budget.device), run.experiment.search.force)
+    return Constraint.of(budget, model, run.experiment.seed)
 
 
 def load_supernet(run: RunFolder) -> Supernet:

@@ -19,6 +19,7 @@ from ..space import Space
 from ..supernet.elastic import Elastic
 from .run import Run
 
+WEIGHTS = "weights.safetensors"
 FORMAT = 1  # 1: weights.safetensors, state.pt (optimizers, loaded with weights_only), progress.json
 
 
@@ -48,7 +49,7 @@ def save(out: Path, run: Run, done: int, identity: Mapping[str, Any], journal: M
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        save_file(weights, temporary / "weights.safetensors")
+        save_file(weights, temporary / WEIGHTS)
         torch.save({"optimizer": run.optimizer.state_dict(), **{k: v.state_dict() for k, v in run.kept.items()}}, temporary / "state.pt")
         (temporary / "progress.json").write_text(json.dumps(progress))
         for path in (*temporary.iterdir(), temporary):
@@ -102,14 +103,14 @@ def load_weights(out: Path, net: nn.Module, space: Space) -> dict[str, Any]:
     if progress["space_hash"] != space.hash:
         was = f"{progress['space']!r} ({progress['space_hash']})"
         raise HwnasError(f"{folder}: trained on space {was}, not on {space.name!r} ({space.hash}): use that space or train again")
-    _load_weights(folder, net)
+    load_into(folder / WEIGHTS, net)
     return progress
 
 
 def restore(folder: Path, run: Run) -> dict[str, Any]:
     """Weights, optimizers and visits of a checkpoint into a run; its progress."""
     progress = read_progress(folder)
-    _load_weights(folder, run.net)
+    load_into(folder / WEIGHTS, run.net)
     path = folder / "state.pt"
     try:
         states = torch.load(path, weights_only=True)
@@ -121,8 +122,11 @@ def restore(folder: Path, run: Run) -> dict[str, Any]:
     return progress
 
 
-def _load_weights(folder: Path, net: nn.Module) -> None:
-    path = folder / "weights.safetensors"
+def load_into(path: Path, net: nn.Module) -> None:
+    """The weights of a .safetensors file, with the matrices between kernel sizes that some algorithms learn.
+
+    Raises HwnasError for a file that cannot be read, or is of another network.
+    """
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -23,6 +23,8 @@ import pytest
         (["train", "--space", "quickstart", "--data", "digitz", "--out", "runs/z"], ["unknown data 'digitz'", "did you mean 'digits'"]),
         (["train", "--space", "quickstart", "--data", "digits", "--out", "runs/z", "--algorithm", "spoz"], ["'spoz'", "spos"]),
         (["train", "--space", "quickstart", "--data", "digits", "--out", "runs/z", "--set", "lrr=1"], ["recipe field 'lrr'", "lr"]),
+        (["train", "--space", "quickstart", "--data", "digits", "--out", "runs/tiny", "--option", "smalest_every=2"], ["smalest_every"]),
+        (["run", "elsewhere.toml", "--out", "runs/tiny"], ["unknown device 'onnx-cpux'"]),
         (["search", "runs/tiny", "-b", "tflite-cpu:latency=2"], ["latency=2", "no unit", "2ms"]),
         (["search", "runs/tiny", "-b", "tflite-cpu:latency=-2ms"], ["latency=-2ms", "not above zero"]),
         (["search", "runs/tiny", "-b", "tflite-cpu:lattency=2ms"], ["'lattency'", "did you mean 'latency'"]),
@@ -34,6 +36,7 @@ import pytest
     ],
 )  # fmt: skip
 def test_one_line_and_exit_code_2(cli: Callable[..., Any], workplace: Path, words: list[str], said: list[str]) -> None:
+    (workplace / "elsewhere.toml").write_text((workplace / "tiny.toml").read_text().replace("tflite-cpu:", "onnx-cpux:"))
     before = (workplace / "runs/tiny/experiment.toml").read_bytes()
     done = cli(*words)
     assert done.returncode == 2, done.stderr

@@ -102,7 +102,7 @@ def test_import_mistakes_are_one_line(cli: Callable[..., Any], tmp_path: Path) -
         (("my.csv", "--device", "mine"), "which column is the latency"),
         (("my.csv", "--device", "mine", "--column", "latency"), "expected NAME=VALUE"),
         (("none.csv", "--device", "mine"), "there is no such file"),
-        (("my.csv", "--device", "../x", "--column", "latency=t", "--unit", "ms"), "a name has letters"),
+        (("my.csv", "--device", "../x", "--column", "latency=t", "--unit", "ms"), "make a name"),
     ):
         done = cli("lut", "import", tmp_path / words[0], *words[1:], "--lut", tmp_path / "lut")
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr

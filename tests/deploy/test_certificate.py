@@ -10,7 +10,7 @@ from tiny_spaces import chain_space
 from hwnas.budget import Budget
 from hwnas.cost import CostModel
 from hwnas.deploy import RULES, Timing, judge
-from hwnas.deploy.certificate import share_used, word
+from hwnas.deploy.certificate import proves_nothing, share_used, word
 from hwnas.errors import HwnasError
 from hwnas.sample import Sample, Summary
 from hwnas.search import Target
@@ -84,6 +84,13 @@ def test_what_it_takes_while_nobody_slows_the_core():
     few = Timing((process(30, 70), process(0, 100), process(33, 67)), {}, {})
     assert few.calm == few, "63 inferences say nothing"
     assert timing([1.0, 2.0, 3.0]).calm.upper_ms() == 3.0, "a device that does not tell"
+
+
+def test_fewer_inferences_than_were_asked_for_prove_nothing():
+    slow = replace(timing([900.0] * 30), asked=1024)
+    assert judge(target("latency=2s"), slow, COUNTED)[0] == "INCONCLUSIVE"
+    assert "1,024 are asked for" in proves_nothing(slow) and "30 of 900 ms" in proves_nothing(slow)
+    assert judge(target("latency=2s"), replace(slow, asked=30), COUNTED)[0] == "PASS"
 
 
 def test_rules():

@@ -134,6 +134,17 @@ def test_a_shared_folder_brings_its_calibration_and_trust(tmp_path):
         export_folder(path, there)
 
 
+@pytest.mark.parametrize("name", ["my table", "-x"])
+def test_a_name_that_no_device_can_have(tmp_path, name):
+    path = full_table(tmp_path / "lut/onnx-cpu", np.random.default_rng(0), fingerprint=FINGERPRINT)
+    with pytest.raises(HwnasError, match="make a name"):
+        export_folder(path, tmp_path / "shared" / name)
+    export_parquet(path, tmp_path / "one.parquet")
+    with pytest.raises(HwnasError, match="another --device.*make a name"):
+        import_parquet(tmp_path / "one.parquet", tmp_path / "lut2", name)
+    assert not (tmp_path / "shared").exists() and not (tmp_path / "lut2").exists()
+
+
 # ---- a person's own CSV ----------------------------------------------------------------------------------------------------
 
 MINE = """layer;InChannels;c_out;HW;k;strides;expand_ratio;nonlin;my time;comment

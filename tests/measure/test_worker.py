@@ -36,6 +36,14 @@ def test_facts_say_what_it_runs_on(worker):
     assert worker.fingerprint()["device"]["runtime"] == "toy" and "name" not in worker.fingerprint()["device"]
 
 
+def test_facts_that_no_file_can_hold_are_refused(tmp_path):
+    odd = toy.Profiler()
+    odd.device_module = tmp_path / "odd_device.py"
+    odd.device_module.write_text(toy.Profiler.device_module.read_text().replace('"1.0"}', '"1.0", "ghz": float("nan")}'))
+    with pytest.raises(HwnasError, match="'toy'.*nan"), Worker(toy.DEVICE, odd):
+        pass
+
+
 def test_a_file_is_timed_by_both_clocks(worker, tmp_path):
     sample = worker.time(build(tmp_path), toy.PLAN)
     assert sample.error is None and len(sample.wall_ns) == len(sample.cpu_ns) == toy.PLAN.repeats

@@ -13,8 +13,10 @@ import torch
 from hwnas.data import load_data
 from hwnas.errors import HwnasError
 from hwnas.score import InheritedScorer, scoring_work
+from hwnas.score.remote import scores
 from hwnas.spaces import load_space
 from hwnas.supernet import Supernet
+from hwnas.supernet.elastic import Elastic
 from hwnas.tasks import LocalPool
 
 
@@ -48,3 +50,20 @@ def test_workers_give_the_scores_of_one_process(tmp_path: Path) -> None:
     with pytest.raises(HwnasError, match="cannot begin: data 'digits': its images are others here"):
         list(pool.run([Z[0].tolist()]))
     pool.close()
+
+
+SMALL = "mobilenet(widths=((8,),), strides=(2,), depth=1, kernels=(3, 5), expands=(2,), squeezes=(0,), acts=('relu',), resolutions=(8,))"
+
+
+def test_a_worker_knows_the_matrices_between_kernel_sizes(tmp_path: Path) -> None:
+    """Once-for-all learns them: weights that a plain supernet has not."""
+    data, space = load_data("digits", 3), load_space(SMALL, {"channels": 1, "size": 8, "classes": 10})
+    torch.manual_seed(0)
+    net = Supernet(space, True).eval()
+    for matrix in [p for m in net.modules() if isinstance(m, Elastic) for p in m.learn_kernels()]:
+        torch.nn.init.normal_(matrix)
+    here = InheritedScorer(net, data, valid_images=200, recalibration_images=64)
+    work = scoring_work(here, SMALL, "digits", 3, tmp_path)
+    there = scores(work.setup, work.files)
+    for z in space.sample(3, np.random.default_rng(0)):
+        assert there(z.tolist(), lambda *_: None) == here.accuracy(z)
