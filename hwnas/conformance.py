@@ -27,7 +27,7 @@ from torch import nn
 from .block import Block
 from .device import Device
 from .errors import HwnasError
-from .measure import Job, Plan, Worker
+from .measure import Job, Local, Plan, Worker
 from .ops import build
 from .profiler import API, Profiler, load_profiler
 
@@ -109,6 +109,8 @@ def build_is_deterministic(it: Subject) -> None:
 
 def outputs(it: Subject) -> None:
     """What the file computes is what the module computes, for more rows than its batch, and a row at a time."""
+    if not it.worker.transport.gives_outputs:
+        return  # a phone's program: it only times
     x = np.random.default_rng(0).standard_normal((3, SMALL.cin, SMALL.height, SMALL.width), dtype=np.float32)
     with torch.inference_mode():
         expected = _randomised(SMALL)(torch.from_numpy(x)).numpy()
@@ -176,6 +178,8 @@ def bad_files(it: Subject) -> None:
 
 def other_api(it: Subject) -> None:
     """A device side that speaks another API is refused when it starts."""
+    if not it.worker.transport.gives_outputs:
+        return  # a phone's program is not the profiler's
     text = Path(it.profiler.device_module).read_text(encoding="utf-8")
     wrong = it.folder / "device.py"
     wrong.write_text(text + f"\nAPI = {API + 998}\n", encoding="utf-8")
@@ -193,7 +197,7 @@ def other_api(it: Subject) -> None:
 def releases_resources(it: Subject) -> None:
     """Sessions give back files, threads and memory, and start no process that stays."""
     proc = Path(f"/proc/{it.worker.pid}")
-    if not (proc / "status").exists():
+    if not isinstance(it.worker.transport, Local) or not (proc / "status").exists():
         return  # not on this machine, or not Linux: there is nothing to count
     file = it.file(SMALL)
     for _ in range(3):

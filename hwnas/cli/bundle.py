@@ -15,7 +15,9 @@ from ..deploy import verify as repeat
 from ..deploy.certificate import proves_nothing, word
 from ..device import find_device
 from ..errors import HwnasError
-from .console import JSON, LUT, out, show_json, show_table
+from ..measure import Local
+from ..transports.reach import transport_of
+from .console import JSON, LUT, out, say, show_json, show_table
 
 _BY_FIELD = {metric.field: metric for metric in METRICS.values()}
 
@@ -87,6 +89,8 @@ def audit(
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     if device:
         named = find_device(device, lut).options.get("providers", ["CPU"])
+        if not isinstance(transport_of(device), Local):
+            say(f"{device}: what follows is the runtime of this machine; another version there may do otherwise")
         providers = tuple(name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider" for name in named)
     found = look_into(file, providers)
     if json:

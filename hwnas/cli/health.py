@@ -40,7 +40,10 @@ def health_command(
     Takes as long as training --networks + --ceiling networks; killed, the same command goes on. 20 networks give an interval
     of about +-0.25, 40 of +-0.15.
     """
-    found = health(RunFolder.open(run, lut), networks, epochs, ceiling, quintile, settings_of(set), bar, _numbers(rates))
+    opened = RunFolder.open(run, lut)
+    if opened.traits.learns and len(budgets := opened.experiment.parsed_budgets()) > 1:
+        say(f"{len(budgets)} budgets have a supernet each: this is that of {budgets[0].device} {budgets[0].name}")
+    found = health(opened, networks, epochs, ceiling, quintile, settings_of(set), bar, _numbers(rates))
     if json:
         show_json(found)
         return

@@ -19,9 +19,7 @@ Cli = Callable[..., "CompletedProcess[str]"]
 
 LIMIT_S = 300
 _forks = get_context("forkserver")
-_forks.set_forkserver_preload(
-    ["torch", "scipy.stats", "scipy.optimize", "sklearn.gaussian_process", "onnx", "typer", "pydantic", "rich.progress"]
-)
+_forks.set_forkserver_preload(["torch", "scipy.stats", "scipy.optimize", "sklearn.datasets", "onnx", "typer", "pydantic", "rich.progress"])
 
 
 def hwnas(*words: object, cwd: Path) -> CompletedProcess[str]:

@@ -3,14 +3,16 @@
 import pytest
 
 from hwnas.conformance import CHECKS, run_checks
-from hwnas.device import BUILT_IN
+from hwnas.device import BUILT_IN, Device
 from hwnas.profiler import load_profiler
 
 
+SHEET = Device(name="sheet", runtime="roofline", options={"peak_gops": 16.0, "bandwidth_gb_s": 4.0, "launch_us": 2.0})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_a_built_in_keeps_what_plugins_must(name):
-    device = BUILT_IN[name]
+@pytest.mark.parametrize("device", [*BUILT_IN.values(), SHEET], ids=lambda d: d.name)
+def test_a_built_in_keeps_what_plugins_must(device):
     if reason := load_profiler(device.runtime).probe():
         pytest.skip(reason)
     results = list(run_checks(device))
