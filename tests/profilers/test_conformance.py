@@ -6,7 +6,6 @@ from hwnas.conformance import CHECKS, run_checks
 from hwnas.device import BUILT_IN, Device
 from hwnas.profiler import load_profiler
 
-
 SHEET = Device(name="sheet", runtime="roofline", options={"peak_gops": 16.0, "bandwidth_gb_s": 4.0, "launch_us": 2.0})
 
 
