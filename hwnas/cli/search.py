@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from ..architecture import short_name
@@ -171,7 +172,9 @@ def resolved_budgets(run: RunFolder) -> list[tuple[CostModel, Target]]:
         if model.estimate:
             say(f"{target.budget.device}: latencies are an ESTIMATE from a datasheet: nothing was measured")
         if model.predicted:
-            say(f"{target.budget.device}: {len(model.predicted)} of {len(run.space.blocks)} blocks predicted, not measured")
+            usual = float(np.median(list(model.predicted.values())))
+            deviation = f", with a standard deviation of {usual:.1%}" if np.isfinite(usual) else ""
+            say(f"{target.budget.device}: {len(model.predicted)} of {len(run.space.blocks)} blocks predicted, not measured{deviation}")
     return resolved
 
 

@@ -73,7 +73,7 @@ class CostModel:
         self.margin = dict(margin or {})
         self.tails, self.bounds = dict(tails or {}), dict(bounds or {})
         self.stream = stream
-        self.predicted: frozenset[Block] = frozenset()  # blocks whose latency was not measured
+        self.predicted: Mapping[Block, float] = {}  # blocks whose latency was not measured -> its relative standard deviation; nan: unknown
         self.estimate = False  # whether latencies come from a datasheet, and nothing was measured
 
     @property

@@ -180,18 +180,18 @@ def _calibrated(
     )
 
 
-def _block_ms(space: Space, table: Table) -> tuple[np.ndarray, frozenset[Block]]:
-    """(blocks,) latency of each, inf where it failed on the device; and the blocks that were predicted, not measured."""
+def _block_ms(space: Space, table: Table) -> tuple[np.ndarray, dict[Block, float]]:
+    """(blocks,) latency of each, inf where it failed on the device; and block -> relative deviation of those that were not measured."""
     values, failed = table.values(), table.failed
     measured = [b for b in space.blocks if str(b) in values]
     missing = [b for b in space.blocks if str(b) not in values and str(b) not in failed]
-    out = np.array([values.get(str(b), np.inf) for b in space.blocks])
+    out, deviation = np.array([values.get(str(b), np.inf) for b in space.blocks]), np.zeros(0)
     if missing:
         log.info("%s: predicting %d blocks from %d measured ones", table.path, len(missing), len(measured))
         predictor = BlockPredictor().fit(measured, np.array([values[str(b)] for b in measured]))
         position = {b: i for i, b in enumerate(space.blocks)}
-        out[[position[b] for b in missing]] = predictor.predict(missing)[0]
-    return out, frozenset(missing)
+        out[[position[b] for b in missing]], deviation = predictor.predict(missing)
+    return out, dict(zip(missing, map(float, deviation)))
 
 
 def _precision(table: Table) -> Precision:

@@ -43,7 +43,7 @@ class Transferred:
         """The cost model; all its blocks count as predicted."""
         table = np.array([self.block_ms.get(str(b), np.inf) for b in space.blocks])
         model = CostModel(space, {LATENCY: table}, {LATENCY: self.base_ms}, {LATENCY: self.margin})
-        model.predicted = frozenset(space.blocks)
+        model.predicted = dict.fromkeys(space.blocks, float("nan"))
         return model
 
     def save(self, folder: Path, space: Space) -> None:

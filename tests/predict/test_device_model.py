@@ -52,6 +52,14 @@ def test_a_table_predicts_networks_it_has_not_seen(profiled):
     assert len(model.predicted) == len(SPACE.blocks) - 50
 
 
+def test_a_predicted_block_says_how_far_it_may_be_off(tmp_path):
+    write_table(tmp_path / "toy", choose_blocks(SPACE.blocks, 50), networks=0)
+    model = device_model(SPACE, tmp_path / "toy", force=True)
+    ms = dict(zip(SPACE.blocks, model.tables["latency_ms"]))
+    off = np.array([abs(ms[b] / block_ms(b) - 1) / deviation for b, deviation in model.predicted.items()])
+    assert 0.4 < (off < 1).mean() and (off < 3).mean() > 0.9, "68 and 99.7 % if it knew exactly"
+
+
 def test_failed_blocks_cost_infinitely_much(tmp_path):
     failed = {b for b in SPACE.blocks if b.kernel == 5}
     write_table(tmp_path / "toy", failed=failed)

@@ -22,7 +22,7 @@ def model_of(space: Space) -> CostModel:
 def test_parts_add_up_and_are_what_runs(name: str) -> None:
     space = SPACES[name]
     model = model_of(space)
-    model.predicted = frozenset(space.blocks[:2])
+    model.predicted = dict.fromkeys(space.blocks[:2], 0.02)
     for z in space.sample(10, np.random.default_rng(0)):
         parts = parts_of(model, z)
         assert sum(p.latency_ms for p in parts) == pytest.approx(model.cost(z[None], ["latency_ms"])[0, 0])
