@@ -81,7 +81,9 @@ def pbt(run: Run, options: PBT) -> Step:
             scores = [m.score(judged) for m in members]
             lineage["best"] = int(np.argmax(scores))
             if end:
-                run.net.load_state_dict(deepcopy(members[lineage["best"]].run.net.state_dict()))
+                weights = members[lineage["best"]].run.net.state_dict()
+                checkpoint.make_kernel_transforms(run.net, weights)
+                run.net.load_state_dict(weights)
             else:
                 exploit(members, lineage, scores, options.quantile, number + 1, np.random.default_rng([run.recipe.seed, _PBT, number]))
         return {k: float(np.mean([r[k] for r in records])) for k in records[0]} | {"best_member": lineage["best"]}
