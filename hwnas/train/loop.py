@@ -73,7 +73,7 @@ def train(
     steps = recipe.epochs * batches.per_epoch
     optimizer = task.optimizer or make_optimizer(net, recipe)
     run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, task.valid.at, _forward(net, recipe))
-    run.constraint, run.task_loss, run.metrics = constraint, task.loss, task.metrics
+    run.constraint, run.task_loss, run.metrics, run.own_optimizer = constraint, task.loss, task.metrics, task.optimizer is not None
     reward, held = task.reward or run.reward, task.held
     run.reward, run.world = (lambda outputs, y: world.mean({"reward": float(reward(outputs, y))})["reward"]), world
     if held is not None:
@@ -102,9 +102,7 @@ def train(
         with closing(Journal(out, journal_steps, start, state)) if world.leads else nullcontext() as journal:
             for number in range(start, steps):
                 torch.manual_seed(int(np.random.SeedSequence([recipe.seed, _STEP, number]).generate_state(1)[0]))
-                rate = recipe.rate(number, steps, recipe.decay or run.decay)
-                for group in optimizer.param_groups if task.optimizer is None else ():
-                    group["lr"] = rate
+                run.set_rate(recipe.rate(number, steps, recipe.decay or run.decay))
                 metrics = world.mean(run.figures(step(*world.part(batches.at(number)), number)))
                 done, step_s = number + 1, clock.tick()
                 if not all(map(math.isfinite, metrics.values())):

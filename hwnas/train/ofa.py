@@ -66,6 +66,7 @@ def ofa(run: Run, options: OFA) -> Step:
     Where we differ: "width" is the expansion of each layer, as in the paper, and also the channels of each stage where the
     space makes them elastic. Genes the paper does not have (activation, squeeze) become elastic with the kernel. Momentum
     is dropped at the start of each phase: it would pull at channels that have been sorted. No weight decay on the matrices.
+    A caller's own optimizer keeps its learning rate in all phases.
     """
     net, space = run.net, run.space
     if not isinstance(net, Supernet) or not net.share:
@@ -81,9 +82,7 @@ def ofa(run: Run, options: OFA) -> Step:
             _begin(run, PHASES[begun], PHASES[begun - 1], teacher)
         k = int(np.searchsorted(starts[:-1], number, side="right")) - 1
         phase = PHASES[k]
-        rate = phase.rate * run.recipe.rate(number - int(starts[k]), int(starts[k + 1] - starts[k]), "cosine")
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
+        run.set_rate(phase.rate * run.recipe.rate(number - int(starts[k]), int(starts[k + 1] - starts[k]), "cosine"))
         run.sample = sampler(space, kinds, phase)
         Z = run.draw(number, phase.nets)
         soft = None

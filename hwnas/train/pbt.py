@@ -59,7 +59,12 @@ def pbt(run: Run, options: PBT) -> Step:
 
     All rounds are kept (`lineage`): `schedule` follows the winner back to the start, and `--option replay=FOLDER` trains one
     network by that schedule of hyperparameters, which is what the paper says its gain comes from (sec. 4.4).
+    Raises HwnasError for a caller's own optimizer.
     """
+    if run.own_optimizer:
+        raise HwnasError(
+            "pbt: optimizer: each member has one of its own, whose rate pbt sets: leave it out, set recipe.optimizer and recipe.lr"
+        )
     torch.manual_seed(run.recipe.seed)
     winner = schedule(read_lineage(Path(options.replay))) if options.replay else []
     members = [member(run, options.algorithm, i) for i in range(1 if winner else options.members)]

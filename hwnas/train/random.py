@@ -35,7 +35,7 @@ def random(run: Run, options: Random) -> Step:
     So it uses as many training samples as a supernet does. Each begins with fresh weights and has a learning rate schedule
     of its own; afterwards it is judged on search-validation images, and the weights that the run ends with are those
     of the best, which is derived. One-stage for that one, meaningless for all others. With a budget only architectures
-    that keep it are drawn.
+    that keep it are drawn. A caller's own optimizer keeps its learning rate, and forgets what it gathered (momentum) for each network.
     """
     networks = options.networks
     if networks > run.steps:
@@ -51,9 +51,7 @@ def random(run: Run, options: Random) -> Step:
         i = int(np.searchsorted(starts, number, side="right")) - 1
         if number == starts[i]:
             afresh(run)
-        rate = run.recipe.rate(number - starts[i], starts[i + 1] - starts[i], run.recipe.decay or run.decay)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
+        run.set_rate(run.recipe.rate(number - starts[i], starts[i + 1] - starts[i], run.recipe.decay or run.decay))
         run.visit(Z[i : i + 1])
         logits = run.forward(x, path(run.space, Z[i]))
         loss = run.loss(logits, y)
