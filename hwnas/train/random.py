@@ -43,7 +43,7 @@ def random(run: Run, options: Random) -> Step:
     rng = np.random.default_rng([run.recipe.seed, _NETWORKS])
     Z = run.constraint.feasible.sample(networks, rng) if run.constraint else run.sample(networks, rng)
     starts = [i * run.steps // networks for i in range(networks + 1)]
-    best = Memory(score=-1.0, network=-1, weights={})
+    best = Memory(score=0.0, network=-1, weights={})
     run.keep(best=best)
     run.derive = lambda: Z[best["network"]][None]
 
@@ -59,10 +59,11 @@ def random(run: Run, options: Random) -> Step:
         run.update()
         if number + 1 == starts[i + 1]:
             score = judge(run, path(run.space, Z[i]), run.valid_batch, 0, VALID_BATCHES)
-            if score > best["score"]:
+            if best["network"] < 0 or not score <= best["score"]:  # rewards have no lowest value; one that is no number ends the run
                 best.update(score=score, network=i, weights={k: t.clone() for k, t in run.net.state_dict().items()})
         if number + 1 == run.steps:
             run.net.load_state_dict(best["weights"])
-        return {"loss": loss.item(), "accuracy": run.reward(logits, y), "best_valid_accuracy": max(0.0, best["score"])}
+        judged = {"best_reward": best["score"]} if best["network"] >= 0 else {}
+        return {"loss": loss.item(), "accuracy": run.reward(logits, y), **judged}
 
     return step
