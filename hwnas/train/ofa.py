@@ -16,6 +16,7 @@ from ..space import Codes, Space
 from ..supernet import Supernet, fix, resize
 from ..supernet.elastic import Elastic
 from ..supernet.sort_channels import sort_channels
+from .forward import make_forward
 from .options import Traits, at_least, traits
 from .run import Run, Step, accuracy, soft_cross_entropy
 
@@ -76,6 +77,7 @@ def ofa(run: Run, options: OFA) -> Step:
     starts = np.round(np.cumsum([0.0, *(p.share for p in PHASES)]) * run.steps).astype(int)
     teacher = fix(net, space.largest()).requires_grad_(False)
     run.keep(teacher=teacher)
+    explain = make_forward(teacher, run.recipe)
 
     def step(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
         for begun in np.flatnonzero(starts[:-1] == number):
@@ -88,7 +90,7 @@ def ofa(run: Run, options: OFA) -> Step:
         soft = None
         if k and options.distill:
             with torch.no_grad():
-                soft = teacher(resize(x, space.input_size(Z[0])))
+                soft = explain(resize(x, space.input_size(Z[0])))
         record = {"loss": 0.0, "accuracy": 0.0}
         for z in Z:
             logits = run.forward(x, path(space, z))

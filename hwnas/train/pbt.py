@@ -17,6 +17,7 @@ from ..gates import path
 from ..plugins import ALGORITHMS, load
 from ..space import Codes
 from . import checkpoint
+from .forward import make_forward
 from .judge import judge
 from .memory import Memory
 from .options import Traits, at_least, parse_options, traits, traits_of
@@ -131,15 +132,8 @@ def member(run: Run, algorithm: str, i: int) -> Member:
     """Member i: a copy of the run's network, and the algorithm on it; the seed, and so the paths, are its own."""
     recipe: Recipe = replace(run.recipe, seed=run.recipe.seed + i)
     net: nn.Module = deepcopy(run.net)
-
-    def forward(*args: Any) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-            out: Tensor = net(*args)
-            return out
-
-    own = replace(
-        run, net=net, recipe=recipe, optimizer=make_optimizer(net, recipe), forward=forward, kept={}, constraint=deepcopy(run.constraint)
-    )
+    things: dict[str, Any] = {"optimizer": make_optimizer(net, recipe), "forward": make_forward(net, recipe), "kept": {}}
+    own = replace(run, net=net, recipe=recipe, constraint=deepcopy(run.constraint), **things)
     function = load(ALGORITHMS, algorithm)
     if function is pbt or traits_of(function).learns:
         raise HwnasError(f"pbt.algorithm: {algorithm} learns an architecture of its own for each member: name one that serves all devices")

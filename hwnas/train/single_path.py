@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import HwnasError
+from .forward import make_forward
 from .options import Traits, at_least, one_of, traits
 from .run import Run, Step, accuracy
 from .superkernel import Superkernel
@@ -40,6 +41,7 @@ def single_path(run: Run, options: SinglePath) -> Step:
     kernel = Superkernel(run.net, held)  # type: ignore[arg-type]
     if not kernel.genes:
         raise HwnasError(f"space {run.space.name!r}: no gene whose options slice one weight: single-path needs nested kernels or channels")
+    forward = make_forward(kernel, run.recipe)
     adam = torch.optim.Adam(kernel.parameters(), lr=run.alpha_rate(options.lr, 0.01))
     run.keep(superkernel=kernel, thresholds_optimizer=adam)
     if run.constraint:
@@ -54,7 +56,7 @@ def single_path(run: Run, options: SinglePath) -> Step:
         warm = number < options.warmup * run.steps
         on = kernel.switches()
         run.visit(kernel.code(on)[None])
-        logits = kernel(x, {g: t.detach() for g, t in on.items()} if warm else on)
+        logits = forward(x, {g: t.detach() for g, t in on.items()} if warm else on)
         loss = total = run.loss(logits, y)
         if run.constraint and not warm:
             total = run.constraint.price(loss, kernel.weights(on), paper if options.constraint == "paper" else None)
