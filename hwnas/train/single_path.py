@@ -63,6 +63,7 @@ def single_path(run: Run, options: SinglePath) -> Step:
         total.backward()
         record = {"loss": loss.item(), "accuracy": accuracy(logits, y)}
         if not warm:
+            run.world.average_gradients(kernel.parameters())
             adam.step()
         adam.zero_grad(set_to_none=True)
         run.update()
