@@ -88,7 +88,7 @@ def train(
 
     last = checkpoint.newest(out)
     if last is not None and not resume:
-        raise HwnasError(f"{out}: holds a training run already: resume it (--resume) or train into another folder")
+        raise HwnasError(f"{out}: holds a training run already: go on with it (resume=True) or train into another folder")
     start, state = 0, None
     if last is not None:
         checkpoint.check_identity(last, checkpoint.read_progress(last), identity)

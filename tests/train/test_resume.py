@@ -95,7 +95,7 @@ def test_a_finished_run_is_not_done_again(straight: Path) -> None:
 
 
 def test_nothing_is_overwritten_unasked(straight: Path) -> None:
-    with pytest.raises(HwnasError, match="holds a training run already.*--resume"):
+    with pytest.raises(HwnasError, match=r"holds a training run already.*\(resume=True\)"):
         run(straight)
 
 
