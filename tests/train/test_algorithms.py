@@ -102,6 +102,19 @@ def test_no_gradient_reaches_the_teacher() -> None:
     assert soft_cross_entropy(teacher, teacher).abs() < 1e-6
 
 
+def test_distances_that_choose_networks_are_the_mean_over_processes() -> None:
+    """What attentive draws next follows from them: from distances of its own each process would draw other networks."""
+
+    class Two(World):
+        def mean(self, figures: Mapping[str, float]) -> dict[str, float]:
+            return dict.fromkeys(figures, 0.5)
+
+    run, told = make_run(small_net(SPACE), Recipe()), []
+    run.world = Two()
+    sandwich_step(run, Sandwich(), lambda Z, distances: told.append(distances))(*a_batch(), 0)
+    assert told == [[0.5] * 3]
+
+
 def test_weight_decay_spares_batchnorm_and_biases() -> None:
     net = small_net(SPACE)
     decayed, spared = make_optimizer(net, Recipe(weight_decay=0.1)).param_groups
