@@ -34,8 +34,9 @@ def single_path(run: Run, options: SinglePath) -> Step:
 
     Weights and thresholds learn together from every batch, so a step costs that of the largest network, and no images are held
     out. Loss: CE + lambda log R (eq. 11), R from the device's table in microseconds, lambda 0 in the warm-up; or the Lagrangian. The
-    paper has kernels 3 / 5 and expansions 3 / 6, here shells nest to any number; the paper skips a layer by its last channels, here a
-    layer that depth may leave out has a switch of its own. One-stage: the switches' network is what was trained.
+    paper has kernels 3 / 5 and expansions 3 / 6, here shells nest to any number. A layer is skipped where the norm of its smallest
+    block is below a threshold, as in the paper; which layers may be is up to the space: by an expansion of 0, or by depth.
+    One-stage: the switches' network is what was trained.
     """
     held = run.constraint.around() if run.constraint else run.space.largest()
     kernel = Superkernel(run.net, held)  # type: ignore[arg-type]
