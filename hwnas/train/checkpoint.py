@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,14 @@ def restore(folder: Path, run: Run) -> dict[str, Any]:
     return progress
 
 
+def make_kernel_transforms(net: nn.Module, weights: Iterable[str]) -> None:
+    """Gives net the matrices between kernel sizes that weights (names) have: a net has them once an algorithm asked for them."""
+    weights = list(weights)
+    for name, elastic in net.named_modules():
+        if isinstance(elastic, Elastic) and any(k.startswith(f"{name}.transforms.") for k in weights):
+            elastic.learn_kernels()
+
+
 def load_into(path: Path, net: nn.Module) -> None:
     """The weights of a .safetensors file, with the matrices between kernel sizes that some algorithms learn.
 
@@ -131,9 +139,7 @@ def load_into(path: Path, net: nn.Module) -> None:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise HwnasError(f"{path}: cannot be read: {error}") from None
-    for name, elastic in net.named_modules():  # matrices between kernel sizes are there once an algorithm has asked for them
-        if isinstance(elastic, Elastic) and any(k.startswith(f"{name}.transforms.") for k in weights):
-            elastic.learn_kernels()
+    make_kernel_transforms(net, weights)
     own = net.state_dict()
     unlike = [k for k in sorted(own.keys() | weights.keys()) if k not in own or k not in weights or own[k].shape != weights[k].shape]
     if unlike:

@@ -84,7 +84,8 @@ def fit(
 
     loss(outputs, y) is made small (None: cross entropy); reward(outputs, y) is made large (None: accuracy without a loss, else -loss).
     metrics: what to record, a function for each name, or one function that gives all of them. optimizer: of
-    model.parameters(), used at its own learning rate (None: the recipe's, with its schedule). options, recipe: fields of the
+    model.parameters(), used at its own learning rate, which no algorithm changes; pbt, which sets rates, refuses one (None: the
+    recipe's, with its schedule). options, recipe: fields of the
     algorithm and of hwnas.train.Recipe. constraint: a device's budget. evaluations: how many architectures are compared
     at the end, with weights as trained, where the algorithm itself derives none. out: keeps checkpoints and curves.
 

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..data import Augment, Batches, Dataset, hold_out
 from ..errors import HwnasError
@@ -21,6 +21,7 @@ from ..space import Space
 from ..supernet import Supernet
 from . import checkpoint
 from .constraint import Constraint
+from .forward import make_forward
 from .options import Traits, parse_options, traits_of
 from .progress import Clock, Journal, Progress, Report
 from .recipe import Recipe
@@ -72,8 +73,8 @@ def train(
     net.train()
     steps = recipe.epochs * batches.per_epoch
     optimizer = task.optimizer or make_optimizer(net, recipe)
-    run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, task.valid.at, _forward(net, recipe))
-    run.constraint, run.task_loss, run.metrics = constraint, task.loss, task.metrics
+    run = Run(net, space, recipe, steps, batches.per_epoch, optimizer, task.valid.at, make_forward(net, recipe))
+    run.constraint, run.task_loss, run.metrics, run.own_optimizer = constraint, task.loss, task.metrics, task.optimizer is not None
     reward, held = task.reward or run.reward, task.held
     run.reward, run.world = (lambda outputs, y: world.mean({"reward": float(reward(outputs, y))})["reward"]), world
     if held is not None:
@@ -87,7 +88,7 @@ def train(
 
     last = checkpoint.newest(out)
     if last is not None and not resume:
-        raise HwnasError(f"{out}: holds a training run already: resume it (--resume) or train into another folder")
+        raise HwnasError(f"{out}: holds a training run already: go on with it (resume=True) or train into another folder")
     start, state = 0, None
     if last is not None:
         checkpoint.check_identity(last, checkpoint.read_progress(last), identity)
@@ -102,9 +103,7 @@ def train(
         with closing(Journal(out, journal_steps, start, state)) if world.leads else nullcontext() as journal:
             for number in range(start, steps):
                 torch.manual_seed(int(np.random.SeedSequence([recipe.seed, _STEP, number]).generate_state(1)[0]))
-                rate = recipe.rate(number, steps, recipe.decay or run.decay)
-                for group in optimizer.param_groups if task.optimizer is None else ():
-                    group["lr"] = rate
+                run.set_rate(recipe.rate(number, steps, recipe.decay or run.decay))
                 metrics = world.mean(run.figures(step(*world.part(batches.at(number)), number)))
                 done, step_s = number + 1, clock.tick()
                 if not all(map(math.isfinite, metrics.values())):
@@ -169,28 +168,3 @@ def _identity(algorithm: Algorithm, net: nn.Module, space: Space, data: str, rec
         "data": data,
         "recipe": recipe.learned(),
     }
-
-
-def _forward(net: nn.Module, recipe: Recipe) -> Callable[..., Tensor]:
-    if recipe.compile and isinstance(net, Supernet):
-        raise HwnasError("recipe.compile: a supernet would be compiled anew for every architecture; switch it off, it is for retraining")
-    call: Callable[..., Tensor] = torch.compile(net) if recipe.compile else net
-    if recipe.ghost > 1:
-        call = _in_parts(call, recipe.ghost)
-    if not recipe.bf16:
-        return call
-
-    def in_bf16(*args: Any) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return call(*args)
-
-    return in_bf16
-
-
-def _in_parts(call: Callable[..., Tensor], parts: int) -> Callable[..., Tensor]:
-    """Ghost BatchNorm (Hoffer et al. 2017, arXiv 1705.08741): each part of a batch is normalised by itself."""
-
-    def forward(x: Tensor, *args: Any) -> Tensor:
-        return torch.cat([call(part, *args) for part in x.chunk(parts)])
-
-    return forward

@@ -86,9 +86,7 @@ def morphnet(run: Run, options: MorphNet) -> Step:
         if number == starts[cycle] and cycle:
             afresh(run)
         z = found["z"].numpy()
-        rate = run.recipe.rate(number - starts[cycle], starts[cycle + 1] - starts[cycle], run.recipe.decay or run.decay)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
+        run.set_rate(run.recipe.rate(number - starts[cycle], starts[cycle + 1] - starts[cycle], run.recipe.decay or run.decay))
         run.visit(z[None])
         groups, layers = channels(net, z, costs, metric)
         outputs = run.forward(x, path(space, z))

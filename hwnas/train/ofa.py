@@ -16,6 +16,7 @@ from ..space import Codes, Space
 from ..supernet import Supernet, fix, resize
 from ..supernet.elastic import Elastic
 from ..supernet.sort_channels import sort_channels
+from .forward import make_forward
 from .options import Traits, at_least, traits
 from .run import Run, Step, accuracy, soft_cross_entropy
 
@@ -66,6 +67,7 @@ def ofa(run: Run, options: OFA) -> Step:
     Where we differ: "width" is the expansion of each layer, as in the paper, and also the channels of each stage where the
     space makes them elastic. Genes the paper does not have (activation, squeeze) become elastic with the kernel. Momentum
     is dropped at the start of each phase: it would pull at channels that have been sorted. No weight decay on the matrices.
+    A caller's own optimizer keeps its learning rate in all phases.
     """
     net, space = run.net, run.space
     if not isinstance(net, Supernet) or not net.share:
@@ -75,21 +77,20 @@ def ofa(run: Run, options: OFA) -> Step:
     starts = np.round(np.cumsum([0.0, *(p.share for p in PHASES)]) * run.steps).astype(int)
     teacher = fix(net, space.largest()).requires_grad_(False)
     run.keep(teacher=teacher)
+    explain = make_forward(teacher, run.recipe)
 
     def step(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
         for begun in np.flatnonzero(starts[:-1] == number):
             _begin(run, PHASES[begun], PHASES[begun - 1], teacher)
         k = int(np.searchsorted(starts[:-1], number, side="right")) - 1
         phase = PHASES[k]
-        rate = phase.rate * run.recipe.rate(number - int(starts[k]), int(starts[k + 1] - starts[k]), "cosine")
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
+        run.set_rate(phase.rate * run.recipe.rate(number - int(starts[k]), int(starts[k + 1] - starts[k]), "cosine"))
         run.sample = sampler(space, kinds, phase)
         Z = run.draw(number, phase.nets)
         soft = None
         if k and options.distill:
             with torch.no_grad():
-                soft = teacher(resize(x, space.input_size(Z[0])))
+                soft = explain(resize(x, space.input_size(Z[0])))
         record = {"loss": 0.0, "accuracy": 0.0}
         for z in Z:
             logits = run.forward(x, path(space, z))

@@ -17,6 +17,7 @@ from ..gates import path
 from ..plugins import ALGORITHMS, load
 from ..space import Codes
 from . import checkpoint
+from .forward import make_forward
 from .judge import judge
 from .memory import Memory
 from .options import Traits, at_least, parse_options, traits, traits_of
@@ -59,7 +60,12 @@ def pbt(run: Run, options: PBT) -> Step:
 
     All rounds are kept (`lineage`): `schedule` follows the winner back to the start, and `--option replay=FOLDER` trains one
     network by that schedule of hyperparameters, which is what the paper says its gain comes from (sec. 4.4).
+    Raises HwnasError for a caller's own optimizer.
     """
+    if run.own_optimizer:
+        raise HwnasError(
+            "pbt: optimizer: each member has one of its own, whose rate pbt sets: leave it out, set recipe.optimizer and recipe.lr"
+        )
     torch.manual_seed(run.recipe.seed)
     winner = schedule(read_lineage(Path(options.replay))) if options.replay else []
     members = [member(run, options.algorithm, i) for i in range(1 if winner else options.members)]
@@ -81,7 +87,9 @@ def pbt(run: Run, options: PBT) -> Step:
             scores = [m.score(judged) for m in members]
             lineage["best"] = int(np.argmax(scores))
             if end:
-                run.net.load_state_dict(deepcopy(members[lineage["best"]].run.net.state_dict()))
+                weights = members[lineage["best"]].run.net.state_dict()
+                checkpoint.make_kernel_transforms(run.net, weights)
+                run.net.load_state_dict(weights)
             else:
                 exploit(members, lineage, scores, options.quantile, number + 1, np.random.default_rng([run.recipe.seed, _PBT, number]))
         return {k: float(np.mean([r[k] for r in records])) for k in records[0]} | {"best_member": lineage["best"]}
@@ -124,15 +132,8 @@ def member(run: Run, algorithm: str, i: int) -> Member:
     """Member i: a copy of the run's network, and the algorithm on it; the seed, and so the paths, are its own."""
     recipe: Recipe = replace(run.recipe, seed=run.recipe.seed + i)
     net: nn.Module = deepcopy(run.net)
-
-    def forward(*args: Any) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-            out: Tensor = net(*args)
-            return out
-
-    own = replace(
-        run, net=net, recipe=recipe, optimizer=make_optimizer(net, recipe), forward=forward, kept={}, constraint=deepcopy(run.constraint)
-    )
+    things: dict[str, Any] = {"optimizer": make_optimizer(net, recipe), "forward": make_forward(net, recipe), "kept": {}}
+    own = replace(run, net=net, recipe=recipe, constraint=deepcopy(run.constraint), **things)
     function = load(ALGORITHMS, algorithm)
     if function is pbt or traits_of(function).learns:
         raise HwnasError(f"pbt.algorithm: {algorithm} learns an architecture of its own for each member: name one that serves all devices")

@@ -35,7 +35,7 @@ def random(run: Run, options: Random) -> Step:
     So it uses as many training samples as a supernet does. Each begins with fresh weights and has a learning rate schedule
     of its own; afterwards it is judged on search-validation images, and the weights that the run ends with are those
     of the best, which is derived. One-stage for that one, meaningless for all others. With a budget only architectures
-    that keep it are drawn.
+    that keep it are drawn. A caller's own optimizer keeps its learning rate, and forgets what it gathered (momentum) for each network.
     """
     networks = options.networks
     if networks > run.steps:
@@ -43,7 +43,7 @@ def random(run: Run, options: Random) -> Step:
     rng = np.random.default_rng([run.recipe.seed, _NETWORKS])
     Z = run.constraint.feasible.sample(networks, rng) if run.constraint else run.sample(networks, rng)
     starts = [i * run.steps // networks for i in range(networks + 1)]
-    best = Memory(score=-1.0, network=-1, weights={})
+    best = Memory(score=0.0, network=-1, weights={})
     run.keep(best=best)
     run.derive = lambda: Z[best["network"]][None]
 
@@ -51,9 +51,7 @@ def random(run: Run, options: Random) -> Step:
         i = int(np.searchsorted(starts, number, side="right")) - 1
         if number == starts[i]:
             afresh(run)
-        rate = run.recipe.rate(number - starts[i], starts[i + 1] - starts[i], run.recipe.decay or run.decay)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
+        run.set_rate(run.recipe.rate(number - starts[i], starts[i + 1] - starts[i], run.recipe.decay or run.decay))
         run.visit(Z[i : i + 1])
         logits = run.forward(x, path(run.space, Z[i]))
         loss = run.loss(logits, y)
@@ -61,10 +59,11 @@ def random(run: Run, options: Random) -> Step:
         run.update()
         if number + 1 == starts[i + 1]:
             score = judge(run, path(run.space, Z[i]), run.valid_batch, 0, VALID_BATCHES)
-            if score > best["score"]:
+            if best["network"] < 0 or not score <= best["score"]:  # rewards have no lowest value; one that is no number ends the run
                 best.update(score=score, network=i, weights={k: t.clone() for k, t in run.net.state_dict().items()})
         if number + 1 == run.steps:
             run.net.load_state_dict(best["weights"])
-        return {"loss": loss.item(), "accuracy": run.reward(logits, y), "best_valid_accuracy": max(0.0, best["score"])}
+        judged = {"best_reward": best["score"]} if best["network"] >= 0 else {}
+        return {"loss": loss.item(), "accuracy": run.reward(logits, y), **judged}
 
     return step

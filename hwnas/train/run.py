@@ -69,6 +69,7 @@ class Run:
     task_loss: Callable[[Any, Any], Any] | None = None  # outputs, targets -> what is made small, where it is not cross entropy
     world: World = field(default_factory=World)  # the processes that train together
     metrics: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)  # of the task, recorded instead of accuracy
+    own_optimizer: bool = False  # the caller made the optimizer: its learning rates stay as they are
 
     def __post_init__(self) -> None:
         self.sample: Callable[[int, np.random.Generator], Codes] = self.space.sample  # the prior: uniform over each gene
@@ -119,6 +120,11 @@ class Run:
             nn.utils.clip_grad_norm_(weights, self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+    def set_rate(self, rate: float) -> None:
+        """The learning rate of all weights from now on; a caller's own optimizer keeps its own."""
+        for group in () if self.own_optimizer else self.optimizer.param_groups:
+            group["lr"] = rate
 
     def keep(self, **things: Stateful) -> None:
         """Adds to the checkpoint, by name, what the algorithm trains or updates beside the weights."""

@@ -29,7 +29,10 @@ def sandwich(run: Run, options: Sandwich) -> Step:
     """Each step: the largest network learns from the labels, the smallest and two random ones from its soft targets.
 
     Gradients of the four gather into one update. Only the largest is regularised (label smoothing, dropout): the others
-    underfit. One-stage: winners keep their inherited weights. Made for a supernet that shares; `recipe.zero_init` helps.
+    underfit. One-stage: winners keep their inherited weights. Made for a supernet that shares.
+
+    The paper clips gradients and begins with zero-initialised residual blocks; here both are off by default: `recipe.clip`
+    is the largest norm, `recipe.zero_init` the start, which helps deep networks.
     """
     return sandwich_step(run, options, lambda Z, distances: None)
 
@@ -62,7 +65,7 @@ def sandwich_step(run: Run, options: Sandwich, learned: Learned) -> Step:
         for module in dropouts:
             module.train()
         run.update()
-        learned(Z, distances)
+        learned(Z, [*run.world.mean({str(i): d for i, d in enumerate(distances)}).values()])  # the same in all processes, as what it draws
         return record
 
     return step

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import HwnasError
+from .forward import make_forward
 from .options import Traits, at_least, one_of, traits
 from .run import Run, Step, accuracy
 from .superkernel import Superkernel
@@ -33,13 +34,15 @@ def single_path(run: Run, options: SinglePath) -> Step:
 
     Weights and thresholds learn together from every batch, so a step costs that of the largest network, and no images are held
     out. Loss: CE + lambda log R (eq. 11), R from the device's table in microseconds, lambda 0 in the warm-up; or the Lagrangian. The
-    paper has kernels 3 / 5 and expansions 3 / 6, here shells nest to any number; the paper skips a layer by its last channels, here a
-    layer that depth may leave out has a switch of its own. One-stage: the switches' network is what was trained.
+    paper has kernels 3 / 5 and expansions 3 / 6, here shells nest to any number. A layer is skipped where the norm of its smallest
+    block is below a threshold, as in the paper; which layers may be is up to the space: by an expansion of 0, or by depth.
+    One-stage: the switches' network is what was trained.
     """
     held = run.constraint.around() if run.constraint else run.space.largest()
     kernel = Superkernel(run.net, held)  # type: ignore[arg-type]
     if not kernel.genes:
         raise HwnasError(f"space {run.space.name!r}: no gene whose options slice one weight: single-path needs nested kernels or channels")
+    forward = make_forward(kernel, run.recipe)
     adam = torch.optim.Adam(kernel.parameters(), lr=run.alpha_rate(options.lr, 0.01))
     run.keep(superkernel=kernel, thresholds_optimizer=adam)
     if run.constraint:
@@ -54,13 +57,14 @@ def single_path(run: Run, options: SinglePath) -> Step:
         warm = number < options.warmup * run.steps
         on = kernel.switches()
         run.visit(kernel.code(on)[None])
-        logits = kernel(x, {g: t.detach() for g, t in on.items()} if warm else on)
+        logits = forward(x, {g: t.detach() for g, t in on.items()} if warm else on)
         loss = total = run.loss(logits, y)
         if run.constraint and not warm:
             total = run.constraint.price(loss, kernel.weights(on), paper if options.constraint == "paper" else None)
         total.backward()
         record = {"loss": loss.item(), "accuracy": accuracy(logits, y)}
         if not warm:
+            run.world.average_gradients(kernel.parameters())
             adam.step()
         adam.zero_grad(set_to_none=True)
         run.update()

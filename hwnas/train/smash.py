@@ -15,6 +15,7 @@ from ..errors import HwnasError
 from ..gates import Gates, path
 from ..space import Codes, Space
 from ..supernet import Supernet
+from .forward import make_forward
 from .judge import frozen_statistics
 from .memory import Memory
 from .options import Traits, at_least, traits
@@ -61,10 +62,14 @@ def smash(run: Run, options: SMASH) -> Step:
     found = Memory(codes=torch.zeros(0, len(space.genes), dtype=torch.int64))
     run.keep(hypernetwork=hyper, found=found)
 
-    def forward(x: Tensor, z: np.ndarray) -> Tensor:
-        gates: Gates = path(space, z)
-        outputs: Tensor = functional_call(net, hyper(z), (x, gates))
+    def call(x: Tensor, weights: dict[str, Tensor], gates: Gates) -> Tensor:
+        outputs: Tensor = functional_call(net, weights, (x, gates))
         return outputs
+
+    as_recipe = make_forward(call, run.recipe)
+
+    def forward(x: Tensor, z: np.ndarray) -> Tensor:
+        return as_recipe(x, hyper(z), path(space, z))
 
     def step(x: Tensor, y: Tensor, number: int) -> dict[str, float]:
         outputs = forward(x, run.draw(number)[0])

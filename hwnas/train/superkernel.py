@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ class Superkernel(nn.Module):
     |.|^2 is the mean square of a shell's weights over that at the start, so that the sigmoid of the straight-through gradient
     does not saturate, whatever the size of a shell. A switch counts as off where one inside it is off. Nested are genes whose
     options slice one weight (kernel 3 / 5 / 7, expansion 3 / 4 / 6); an option that the largest cannot be cut to is never chosen
-    (an expansion of 1 has no expanding convolution). Depth is a switch on the weights of a layer's smallest block: off is skip.
+    (an expansion of 1 has no expanding convolution). A layer that may be skipped, by depth or by a first option that is a skip
+    block (expansion 0), has a switch on the weights of its smallest block, the paper's first half of the channels: off is skip.
     All other genes stay at the values of `held` (genes,).
     """
 
@@ -35,6 +37,8 @@ class Superkernel(nn.Module):
         self.space, self.held = net.space, {g: g.values[int(v)][-1] for g, v in zip(net.space.genes, held)}  # gene -> option
         own = [g for g in net.space.genes if not g.context and 1 < len(g.values) == len(g.options)]
         reachable = {g: self._cut_from_the_last(g, own) for g in own}
+        self.skips = {g for g in own if self._begins_with_skip(g)}
+        reachable = {g: [0, *o] if g in self.skips and o else o for g, o in reachable.items()}
         self.options = {g: o for g, o in reachable.items() if len(o) > 1}  # nested gene -> its options, from small to large
         self.layers = {g: [[s for s in self.space.slots if (g, o) in s.when] for o in range(1, len(g.options))] for g in self.space.genes}
         self.layers = {g: layers for g, layers in self.layers.items() if g.is_prefix}
@@ -61,12 +65,14 @@ class Superkernel(nn.Module):
         tensors: dict[str, Tensor] = {}
         for (slot, gene), shells in self.masks.items():
             for name, mask in shells[0].items():
-                for switch, shell in zip(on[gene], shells[1:]):
+                for switch, shell in zip(on[gene][gene in self.skips :], shells[1:]):
                     mask = mask + switch * shell[name]
                 key = self._names[slot] + name
                 tensors[key] = tensors.get(key, self._net[0].get_parameter(key)) * mask
         gates: Gates = {g.name: Gate((o,)) for g, o in self.held.items()}
-        gates |= {g.name: Gate((options[-1],)) for g, options in self.options.items()}
+        for g, options in self.options.items():  # the innermost switch of a layer that may be skipped is a gate on its block
+            core = on[g][:1]
+            gates[g.name] = Gate((0, options[-1]), torch.cat([1 - core, core])) if g in self.skips else Gate((options[-1],))
         gates |= {g.name: Gate(tuple(range(len(g.options))), torch.cat([torch.ones(1), on[g]])) for g in self.layers}
         y: Tensor = functional_call(self._net[0], tensors, (x, gates))
         return y
@@ -110,6 +116,12 @@ class Superkernel(nn.Module):
                 inner = outer
         return found
 
+    def _begins_with_skip(self, gene: Gene) -> bool:
+        """Whether its first option makes a skip of every slot, whatever the slot's other genes are."""
+        slots = [s for s in self.space.slots if gene in s.genes]
+        every = [(dict(zip(s.genes, o)), b) for s in slots for o, b in zip(product(*(range(len(g.options)) for g in s.genes)), s.blocks)]
+        return bool(slots) and all(b is not None and b.op == "skip" for o, b in every if o[gene] == 0)
+
     def _owner(self, slot: Slot, options: Mapping[Gene, int]) -> Elastic:
         return self._mixed[slot.name].elastic(tuple(options.get(g, self.held[g]) for g in slot.genes))
 
@@ -130,9 +142,9 @@ class Superkernel(nn.Module):
         return masks
 
     def _shells(self, slot: Slot, gene: Gene) -> list[Masks]:
-        """The masks of a gene's first option, and what each further option adds to them; only of tensors that it changes."""
+        """The masks of a gene's smallest block, and what each further option adds to them; only of tensors that it changes."""
         top = {g: o[-1] for g, o in self.options.items()}
-        each = [self._slices(slot, {**top, gene: o}) or {} for o in self.options[gene]]
+        each = [self._slices(slot, {**top, gene: o}) or {} for o in self._sliced(gene)]
         changed = [n for n in each[0] if not torch.equal(each[0][n], each[-1][n])]
         return [{n: m[n] for n in changed} for m in each[:1]] + [{n: b[n] - a[n] for n in changed} for a, b in zip(each, each[1:])]
 
@@ -141,14 +153,18 @@ class Superkernel(nn.Module):
         if gene in self.layers:
             return torch.stack([self._mean_square([(s, self._core(s)) for s in slots]) for slots in self.layers[gene]])
         slots = [s for s in self.space.slots if gene in s.genes]
-        return torch.stack(
-            [self._mean_square([(s, self.masks[s.name, gene][k]) for s in slots]) for k in range(1, len(self.options[gene]))]
-        )
+        cores = [[(s, self._core(s)) for s in slots]] if gene in self.skips else []
+        shells = [[(s, self.masks[s.name, gene][k]) for s in slots] for k in range(1, len(self._sliced(gene)))]
+        return torch.stack([self._mean_square(parts) for parts in cores + shells])
+
+    def _sliced(self, gene: Gene) -> list[int]:
+        """A nested gene's options that slice the weights: all but a skip."""
+        return self.options[gene][gene in self.skips :]
 
     def _core(self, slot: Slot) -> Masks:
         """The masks of a slot's smallest block."""
         if slot.name not in self._cores:
-            self._cores[slot.name] = self._slices(slot, {g: o[0] for g, o in self.options.items()}) or {}
+            self._cores[slot.name] = self._slices(slot, {g: self._sliced(g)[0] for g in self.options}) or {}
         return self._cores[slot.name]
 
     def _mean_square(self, parts: list[tuple[Slot, Masks]]) -> Tensor:

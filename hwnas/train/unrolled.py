@@ -20,6 +20,7 @@ def unrolled(
     The mixed second derivative times v = dL_valid/dw' is taken as [dL_train/dalpha(w + e v) - dL_train/dalpha(w - e v)] / 2e
     with e = 0.01 / |v|: eq. 8. Weights are put back as they were. w' follows plain momentum as in the released code, also
     where the optimizer uses Nesterov's. AdamW has no such formula: its state is left out, and w' is a plain gradient step.
+    Among several processes w' and v are of the whole batch; alpha's gradient is of this process' part, for `update_alpha` to average.
     """
     groups = [(p, g) for g in run.optimizer.param_groups for p in g["params"] if p.requires_grad]
     weights = [p for p, _ in groups]
@@ -30,7 +31,7 @@ def unrolled(
         return loss()
 
     before = [p.detach().clone() for p in weights]
-    grads = torch.autograd.grad(again(train_loss), weights, allow_unused=True)
+    grads = run.world.averaged(torch.autograd.grad(again(train_loss), weights, allow_unused=True), weights)
     try:
         with torch.no_grad():
             for (p, group), g in zip(groups, grads):
@@ -40,7 +41,7 @@ def unrolled(
                     p -= group["lr"] * (direction if buffer is None else direction + group["momentum"] * buffer)
         loss = again(valid_loss)
         first = torch.autograd.grad(loss, [*alpha, *weights], allow_unused=True)
-        v = first[len(alpha) :]
+        v = run.world.averaged(first[len(alpha) :], weights)
         norm = torch.sqrt(sum((t.square().sum() for t in v if t is not None), torch.zeros(())))
         epsilon = EPSILON / float(norm.clamp_min(1e-12))
         sides = []

@@ -61,16 +61,20 @@ class World:
         return x, y
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """The mean over processes; a parameter that no process used keeps None, so that the optimizer leaves it alone."""
-        if self.size == 1:
-            return
+        """Those of parameters become the mean over processes; see `averaged`."""
         parameters = list(parameters)
-        used = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32)
+        for p, grad in zip(parameters, self.averaged([p.grad for p in parameters], parameters)):
+            p.grad = grad
+
+    def averaged(self, grads: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor | None]:
+        """The mean over processes of gradients for tensors `like`; one that no process has stays None: optimizers leave it alone."""
+        if self.size == 1:
+            return list(grads)
+        used = torch.tensor([g is not None for g in grads], dtype=torch.int32)
         dist.all_reduce(used, dist.ReduceOp.MAX)
-        reached = [p for p, any_of_us in zip(parameters, used.tolist()) if any_of_us]
-        for p in reached:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        self._average([p.grad for p in reached if p.grad is not None])
+        found = [(torch.zeros_like(t) if g is None else g) if any_of_us else None for g, t, any_of_us in zip(grads, like, used.tolist())]
+        self._average([g for g in found if g is not None])
+        return found
 
     def average_buffers(self, net: nn.Module) -> None:
         """BatchNorm's statistics become the mean over processes."""

@@ -1,5 +1,6 @@
 """SPOS, the sandwich rule and retraining: what each step does to which weights, and that they learn."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ from torch.nn import functional as F
 from hwnas.data import to_float
 from hwnas.errors import HwnasError
 from hwnas.gates import path
+from hwnas.spaces import resnet
 from hwnas.supernet import Supernet, fix
 from hwnas.train import Recipe, Run, newest, read_progress, retrain, soft_cross_entropy, split_accuracy, train
 from hwnas.train.run import make_optimizer
-from hwnas.train.sandwich import Sandwich, sandwich
+from hwnas.train.sandwich import Sandwich, sandwich, sandwich_step
 from hwnas.train.spos import spos
+from hwnas.train.world import World
+from hwnas.train.zero_init import zero_init
 
 SPACE, DATA = small_space(), small_data()
 
@@ -98,6 +102,19 @@ def test_no_gradient_reaches_the_teacher() -> None:
     assert soft_cross_entropy(teacher, teacher).abs() < 1e-6
 
 
+def test_distances_that_choose_networks_are_the_mean_over_processes() -> None:
+    """What attentive draws next follows from them: from distances of its own each process would draw other networks."""
+
+    class Two(World):
+        def mean(self, figures: Mapping[str, float]) -> dict[str, float]:
+            return dict.fromkeys(figures, 0.5)
+
+    run, told = make_run(small_net(SPACE), Recipe()), []
+    run.world = Two()
+    sandwich_step(run, Sandwich(), lambda Z, distances: told.append(distances))(*a_batch(), 0)
+    assert told == [[0.5] * 3]
+
+
 def test_weight_decay_spares_batchnorm_and_biases() -> None:
     net = small_net(SPACE)
     decayed, spared = make_optimizer(net, Recipe(weight_decay=0.1)).param_groups
@@ -117,6 +134,18 @@ def test_it_learns_and_a_winner_retrains(tmp_path: Path, algorithm: object) -> N
     assert split_accuracy(winner, DATA.valid, SPACE.input_size(z)) > 0.9
     assert '"valid_accuracy"' in (tmp_path / "winner" / "metrics.jsonl").read_text()
     assert list((tmp_path / "winner" / "tensorboard").glob("events*"))
+
+
+def test_zero_init_makes_identities_of_residual_blocks() -> None:
+    """A ResNet's blocks, too: after a ReLU an identity is one; a block that changes the shape begins as its shortcut."""
+    space = resnet(1, 8, 4, stem=4, widths=((4, 6), (8,)), depth=2, strides=(1, 2))
+    zero_init(net := small_net(space))
+    x = torch.rand(2, 6, 8, 8)
+    down, block = (net.mixed[f"s1_l{i}"].elastics[0].full.train() for i in (1, 2))
+    assert torch.equal(block(x), x) and torch.equal(down(x[:, :4]), F.relu(down.shortcut(x[:, :4])))
+    zero_init(net := small_net(SPACE))
+    block, x = net.mixed["s1_l2"].elastics[0].full.train(), torch.randn(2, 12, 8, 8)
+    assert torch.equal(block(x), x)
 
 
 def test_retraining_from_scratch_forgets_the_supernet(tmp_path: Path) -> None:

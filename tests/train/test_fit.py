@@ -114,5 +114,47 @@ def test_what_does_not_fit(change, reason):
         hwnas.train(settings.pop("model"), settings.pop("algorithm"), **settings)
 
 
+@pytest.mark.parametrize("algorithm", ["random", "ofa"])
+def test_an_own_optimizer_keeps_its_rate(algorithm):
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD((model := Denoiser()).parameters(), lr=0.03)
+    options = {"networks": 2} if algorithm == "random" else {}
+    result = hwnas.train(
+        model,
+        algorithm,
+        train=images(64, 0),
+        valid=images(32, 1),
+        batch=16,
+        optimizer=optimizer,
+        options=options,
+        log_every=1,
+        evaluations=4,
+        loss=F.mse_loss,
+        epochs=3,
+    )
+    assert {row["lr"] for row in result.history} == {0.03} and {g["lr"] for g in optimizer.param_groups} == {0.03}
+
+
+def test_random_finds_the_best_of_rewards_below_minus_one():
+    torch.manual_seed(0)
+    data = {"train": images(128, 0), "valid": images(64, 1)}
+    result = hwnas.train(Denoiser(), "random", **data, batch=16, loss=lambda o, y: 5 + F.mse_loss(o, y), epochs=4, log_every=1)
+    best = [row["best_reward"] for row in result.history if "best_reward" in row]
+    assert len(best) == 32 - 3 and -7 < best[0] < best[-1] < -5 and best == sorted(best)
+    assert result.reward == pytest.approx(best[-1], abs=0.5)
+
+
+def test_a_reward_that_is_no_number_ends_a_random_search():
+    with pytest.raises(HwnasError, match="diverged at step .*best_reward.: nan"):
+        options = {"options": {"networks": 2}, "train": images(64, 0), "valid": images(32, 1)}
+        hwnas.train(Denoiser(), "random", **options, loss=F.mse_loss, reward=lambda o, y: float("nan"), epochs=2)
+
+
+def test_pbt_refuses_an_own_optimizer():
+    optimizer = torch.optim.SGD((model := Denoiser()).parameters(), lr=0.03)
+    with pytest.raises(HwnasError, match="pbt: optimizer: .*recipe.lr"):
+        hwnas.train(model, "pbt", train=images(64, 0), valid=images(32, 1), optimizer=optimizer, **SETTINGS)
+
+
 def test_the_package_is_still_a_package():
     assert hwnas.train.Recipe is Recipe and hwnas.train.train is not hwnas.train

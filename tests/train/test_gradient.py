@@ -24,6 +24,7 @@ from hwnas.slot import Slot
 from hwnas.space import Space
 from hwnas.spaces import darts as darts_space
 from hwnas.spaces import nasbench201
+from hwnas.spaces import single_path as single_path_space
 from hwnas.supernet import Supernet
 from hwnas.train import Alpha, Constraint, Recipe, Run, parse_options, train, traits_of
 from hwnas.train.darts import darts
@@ -399,6 +400,53 @@ def test_switches_make_the_sliced_network(seed: int) -> None:
         weights = kernel.weights(on)
         for gene, value in zip(space.genes, z):
             assert weights[gene.name].tolist() == [float(o in gene.values[value]) for o in range(len(gene.options))]
+
+
+def skip_space() -> Space:
+    return single_path_space(1, 8, 4, stem=8, stem_stride=1, widths=(8, 16), depth=3, strides=(1, 2), head_expand=1)
+
+
+def test_an_expansion_of_0_has_a_switch_on_the_smallest_block() -> None:
+    """On the space of the paper: off is skip, and every pattern computes what the path of its code does."""
+    space, seen = skip_space(), set()
+    torch.manual_seed(0)
+    net = Supernet(space, share=True).train()
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d) and m.affine:
+            nn.init.uniform_(m.weight, 0.5, 1.5)
+            nn.init.normal_(m.bias, 0, 0.3)
+    kernel = Superkernel(net, space.largest())
+    skippable = [g for g in space.genes if g.options == (0, 3, 6)]
+    assert len(skippable) == 5 and all(kernel.options[g] == [0, 1, 2] for g in skippable)
+    for _ in range(6):
+        with torch.no_grad():
+            for t in kernel.thresholds:
+                t.uniform_(0.0, 1.8)
+            on = kernel.switches()
+            z, x = kernel.code(on), a_batch()[0]
+            assert torch.allclose(kernel(x, on), net(x, path(space, z)), atol=1e-4)
+        choices, weights = space.decode(z), kernel.weights(on)
+        seen |= {choices[g.name] for g in skippable}
+        for gene, value in zip(space.genes, z):
+            assert weights[gene.name].tolist() == [float(o in gene.values[value]) for o in range(len(gene.options))]
+    assert seen == {0, 3, 6}
+    with torch.no_grad():
+        for t in kernel.thresholds:
+            t.zero_()
+    gene, x = skippable[0], a_batch()[0]
+    kernel(x, kernel.switches()).square().sum().backward()
+    assert kernel.thresholds[kernel.genes.index(gene)].grad.abs().min() > 0  # type: ignore[union-attr]
+
+
+def test_a_tight_budget_makes_single_path_skip_layers(tmp_path: Path) -> None:
+    """By what it learns, with nothing left to repair."""
+    space = skip_space()
+    held = constraint(space, "latency=20%", rate=0.3)
+    torch.manual_seed(0)
+    net, recipe = Supernet(space, share=True), Recipe(epochs=8, batch=32, lr=0.05, threads=1)
+    result = train(single_path, net, space, DATA, recipe, tmp_path, options={"lr": 0.05, "warmup": 0.0}, constraint=held)
+    assert result.derived is not None and 0 in [result.derived.choices[g.name] for g in space.genes if 0 in g.options]
+    assert not result.derived.repaired
 
 
 def test_switches_have_the_gradient_of_a_sigmoid() -> None:

@@ -12,7 +12,7 @@ from stepping import drive, make_run
 from test_rewards import assert_equal
 
 from hwnas.errors import HwnasError
-from hwnas.train import Progress, Recipe, train
+from hwnas.train import Progress, Recipe, load_weights, train
 from hwnas.train.pbt import PBT, exploit, pbt, read_lineage, schedule
 
 SPACE, DATA = small_space(), small_data()
@@ -94,6 +94,15 @@ def test_it_learns_resumes_and_its_schedule_replays(tmp_path: Path) -> None:
         lr = replayed.kept["member0"].run.optimizer.param_groups[0]["lr"]  # type: ignore[attr-defined]
         assert lr == pytest.approx(recipe.lr * factors["lr"])
     assert "member1" not in replayed.kept
+
+
+def test_members_that_grew_kernel_matrices_hand_them_on(tmp_path: Path) -> None:
+    """ofa gives its members' networks weights that the run's own network does not have."""
+    recipe = Recipe(epochs=1, batch=32)
+    train(pbt, net := small_net(SPACE), SPACE, DATA, recipe, tmp_path, options={"algorithm": "ofa", "members": 2})
+    assert any("transforms" in k for k in net.state_dict())
+    load_weights(tmp_path, other := small_net(SPACE), SPACE)
+    assert all(torch.equal(t, other.state_dict()[k]) for k, t in net.state_dict().items())
 
 
 def test_what_it_cannot_wrap_is_named(tmp_path: Path) -> None:

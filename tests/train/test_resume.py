@@ -47,7 +47,8 @@ def assert_same(a: Path, b: Path) -> None:
     assert weights.keys() == others.keys() and all(torch.equal(t, others[k]) for k, t in weights.items())
     states, other_states = (torch.load(p / "state.pt", weights_only=True) for p in (one, other))
     for k, buffers in states["optimizer"]["state"].items():
-        assert torch.equal(buffers["momentum_buffer"], other_states["optimizer"]["state"][k]["momentum_buffer"])
+        theirs = other_states["optimizer"]["state"][k]
+        assert buffers.keys() == theirs.keys() and all(torch.equal(t, theirs[name]) for name, t in buffers.items())
     assert read_progress(one)["visits"] == read_progress(other)["visits"]
     rows = [[json.loads(line) | {"images_per_s": 0} for line in (p / "metrics.jsonl").read_text().splitlines()] for p in (a, b)]
     assert rows[0] == rows[1] and rows[0]
@@ -84,6 +85,22 @@ def test_stopped_and_resumed_twice(tmp_path: Path, algorithm: object) -> None:
     assert_same(tmp_path / "broken", tmp_path / "straight")
 
 
+def test_adamw_trains_and_resumes_with_the_same_bits(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, optimizer="adamw", lr=0.01, weight_decay=0.05, epochs=8, shift_px=0, erase_px=0)
+
+    def go(out: Path, **options: object) -> list[dict[str, float]]:
+        return train(spos, small_net(SPACE), SPACE, DATA, recipe, out, checkpoint_s=0, **options).history  # type: ignore[arg-type]
+
+    rows = go(tmp_path / "straight")
+    with pytest.raises(Killed):
+        go(tmp_path / "broken", report=killed_at(7))
+    go(tmp_path / "broken", resume=True)
+    assert_same(tmp_path / "broken", tmp_path / "straight")
+    state = torch.load(newest(tmp_path / "straight") / "state.pt", weights_only=True)["optimizer"]  # type: ignore[operator]
+    assert {"step", "exp_avg", "exp_avg_sq"} == set(state["state"][0]) and [g["weight_decay"] for g in state["param_groups"]] == [0.05, 0.0]
+    assert rows[-1]["loss"] < 0.85 * rows[0]["loss"]
+
+
 def test_a_finished_run_is_not_done_again(straight: Path) -> None:
     steps: list[int] = []
     net = small_net(SPACE)
@@ -95,7 +112,7 @@ def test_a_finished_run_is_not_done_again(straight: Path) -> None:
 
 
 def test_nothing_is_overwritten_unasked(straight: Path) -> None:
-    with pytest.raises(HwnasError, match="holds a training run already.*--resume"):
+    with pytest.raises(HwnasError, match=r"holds a training run already.*\(resume=True\)"):
         run(straight)
 
 

@@ -16,25 +16,27 @@ from hwnas.errors import HwnasError
 from hwnas.train.world import World
 
 SPACE = """
-from hwnas.spaces import nasbench201
+from hwnas.spaces import nasbench201, single_path
 
 def tiny(channels=1, size=8, classes=10):
     return nasbench201(channels, size, classes, width=4, cells=1)
+
+def chain(channels=1, size=8, classes=10):
+    return single_path(channels, size, classes, stem=4, stem_stride=1, widths=(4, 8), depth=2, strides=(1, 2), head_expand=1)
 """
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "hwnas"]
 
 
-def train(folder: Path, out: str, *words: str, launcher: list[str]) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, out: str, *words: str, launcher: list[str], space: str = "tiny") -> subprocess.CompletedProcess[str]:
     (folder / "space.py").write_text(SPACE)
     fixed = [
         "train",
         "--space",
-        f"{folder}/space.py:tiny",
+        f"{folder}/space.py:{space}",
         "--data",
         "digits",
         "--epochs",
         "1",
-        "--own-weights",
         "--out",
         out,
         "--set",
@@ -44,19 +46,19 @@ def train(folder: Path, out: str, *words: str, launcher: list[str]) -> subproces
     return subprocess.run([sys.executable, *launcher, *fixed, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
 
 
-def learned(folder: Path, out: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], list[dict[str, float]]]:
-    """(weights, alpha, curves) of a run; BatchNorm's running statistics are left out: they are recalibrated before use."""
+def learned(folder: Path, out: str, kept: str = "alpha") -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], list[dict[str, float]]]:
+    """(weights, what the algorithm keeps under a name, curves) of a run; BatchNorm's statistics are left out: they are recalibrated."""
     (checkpoint,) = (folder / out).glob("supernet/*/checkpoints/0*")
     weights = {k: t for k, t in load_file(checkpoint / "weights.safetensors").items() if "running" not in k and "tracked" not in k}
     rows = [json.loads(line) for line in (checkpoint.parent.parent / "metrics.jsonl").read_text().splitlines()]
-    return weights, torch.load(checkpoint / "state.pt", weights_only=True).get("alpha", {}), rows
+    return weights, torch.load(checkpoint / "state.pt", weights_only=True).get(kept, {}), rows
 
 
 @pytest.mark.parametrize("algorithm", ["spos", "darts"])
 def test_two_processes_compute_what_one_does_with_ghost_batch_norm(algorithm: str, tmp_path: Path) -> None:
     for out, more, launcher in (("two", [], TORCHRUN), ("one", ["--set", "ghost=2"], ["-m", "hwnas"]), ("plain", [], ["-m", "hwnas"])):
         if out != "plain" or algorithm == "spos":
-            done = train(tmp_path, out, "--algorithm", algorithm, *more, launcher=launcher)
+            done = train(tmp_path, out, "--own-weights", "--algorithm", algorithm, *more, launcher=launcher)
             assert done.returncode == 0, done.stderr
             assert done.stderr.count("trained:") == 1, "one process speaks for all"
     (two, alpha_two, rows_two), (one, alpha_one, rows_one) = learned(tmp_path, "two"), learned(tmp_path, "one")
@@ -68,6 +70,25 @@ def test_two_processes_compute_what_one_does_with_ghost_batch_norm(algorithm: st
     else:
         plain = learned(tmp_path, "plain")[0]
         assert max((t - plain[k]).abs().max() for k, t in two.items()) > 1e-3, "so that the comparison has teeth"
+
+
+@pytest.mark.parametrize(
+    ("words", "space", "kept"),
+    [
+        (["--own-weights", "--algorithm", "darts", "--option", "order=2", "--option", "lr=0.01"], "tiny", "alpha"),
+        (["--algorithm", "single-path", "--option", "lr=0.1", "--option", "warmup=0"], "chain", "superkernel"),
+    ],
+    ids=["darts-2", "single-path"],
+)
+def test_an_architecture_learns_from_the_whole_batch(words: list[str], space: str, kept: str, tmp_path: Path) -> None:
+    """An architecture that learned from one process' part alone would be another than that of one process with ghost batch norm."""
+    for out, more, launcher in (("two", [], TORCHRUN), ("one", ["--set", "ghost=2"], ["-m", "hwnas"])):
+        done = train(tmp_path, out, *words, *more, "--set", "lr=0.02", launcher=launcher, space=space)
+        assert done.returncode == 0, done.stderr
+    (two, state_two, rows_two), (one, state_one, rows_one) = learned(tmp_path, "two", kept), learned(tmp_path, "one", kept)
+    assert state_two and all((t - state_one[k]).abs().max() <= 1e-4 for k, t in state_two.items())
+    assert all((t - one[k]).abs().max() <= 1e-5 for k, t in two.items())
+    assert all(abs(a["loss"] - b["loss"]) < 1e-4 for a, b in zip(rows_two, rows_one, strict=True))
 
 
 def test_a_batch_that_cannot_be_shared_out() -> None:
