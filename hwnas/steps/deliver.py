@@ -57,7 +57,8 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
         return done
 
     as_searched = run.retraining.width == 1  # a wider network was never searched: its file is judged, and nothing else is tried
-    winner, rounds = settle(run, model, winner, scorer, show) if as_searched else (winner, Rounds())
+    rounds = Rounds()
+    winner = settle(run, model, winner, scorer, rounds, show) if as_searched else winner
     for left in reversed(range(MAX_ROUNDS)):
         module = _module(run, net, winner, scorer, show)
         images = calibration_images(run.data.train, run.space.input_size(winner.z), device.batch, seed=experiment.seed)
@@ -67,7 +68,8 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
         tighter = rounds.aim(proof.kept, proof.counted)  # what it takes here: who slows the core may do so for ever
         if (following := search_again(run, model, winner, tighter, scorer, rounds, show)) is None:
             break
-        winner = following
+        rounds.be_strict()
+        winner = settle(run, model, following, scorer, rounds, show) if run.retraining.epochs else following
 
     file, size = own_file(device, files), run.space.input_size(winner.z)
     others = write_variants(module, proof.shape, folder, experiment.also, device, images)

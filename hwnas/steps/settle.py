@@ -48,11 +48,6 @@ class Proof:
         return share_used(self.kept)
 
     @property
-    def blames(self) -> dict[str, Any]:
-        """What speaks against the architecture, or for more: `kept`, but where it failed what it took while nobody slowed the core."""
-        return self.kept if self.verdict == "PASS" else self.calm
-
-    @property
     def reason(self) -> str | None:
         """Why it did not pass, where that is not the file's doing."""
         if self.verdict == "INCONCLUSIVE":
@@ -75,11 +70,20 @@ class Rounds:
     said: list[dict[str, Any]] = field(default_factory=list)
     tighter: float = 1.0  # factor on measured limits for the next search
     kept: Winner | None = None
+    strict: bool = False  # what a neighbour costs counts against an architecture, too: he has failed a final file
+
+    def blames(self, proof: Proof) -> dict[str, Any]:
+        """What speaks against the architecture, or for more: `kept`, but where it failed what it took while nobody slowed the core."""
+        return proof.kept if self.strict or proof.verdict == "PASS" else proof.calm
+
+    def be_strict(self) -> None:
+        """From now on only what passes is kept."""
+        self.strict, self.kept = True, None
 
     def add(self, run: RunFolder, winner: Winner, proof: Proof, of: str = "inherited weights", again: bool = False) -> None:
         """again: the file of the round before was timed once more."""
         self.said.append({"of": of, "again": again, **_words(run, winner, proof, self.tighter)})
-        keeps = proof.verdict != "INCONCLUSIVE" and share_used(proof.blames) <= 1
+        keeps = proof.verdict != "INCONCLUSIVE" and share_used(self.blames(proof)) <= 1
         if keeps and (self.kept is None or winner.accuracy >= self.kept.accuracy):
             self.kept = winner
 
@@ -103,25 +107,26 @@ class Rounds:
         return self.tighter * AIM / max(measured) if measured else self.tighter
 
 
-def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: RunScorer, show: Show = silent) -> tuple[Winner, Rounds]:
+def settle(run: RunFolder, model: CostModel, winner: Winner, scorer: RunScorer, rounds: Rounds, show: Show = silent) -> Winner:
     """Times winners with inherited weights (weights do not change the time) until one passes and uses its budget well.
 
     When it fails, the margin grows by the observed error and the search goes on (a doubtful failure is timed again first, and what it
     took while nobody slowed the core is what counts); when it passes with room to spare, the limits loosen as much. At most MAX_ROUNDS;
-    of those that kept the budget, the most accurate on the search-validation split.
+    of those that kept the budget, the most accurate on the search-validation split. Strict rounds end with the first that passes.
     """
-    rounds = Rounds()
-    for number in range(1, MAX_ROUNDS + 1):
+    for left in reversed(range(MAX_ROUNDS)):
         with TemporaryDirectory(prefix="hwnas-") as folder:
-            proof = prove_in_doubt(run, winner, scorer.network(winner.z).eval(), Path(folder), rounds, show, f"round {number}")[0]
-        enough = 0.0 if run.traits.learns else WELL_USED  # a search would trade a learned architecture for one that was never learned
-        if proof.verdict == "INCONCLUSIVE" or number == MAX_ROUNDS or enough <= share_used(proof.blames) <= 1:
+            title = f"round {rounds.files + 1}"
+            proof = prove_in_doubt(run, winner, scorer.network(winner.z).eval(), Path(folder), rounds, show, title)[0]
+        anything_will_do = rounds.strict or run.traits.learns  # a search would trade a learned architecture for one never learned
+        enough, blames = 0.0 if anything_will_do else WELL_USED, rounds.blames(proof)
+        if proof.verdict == "INCONCLUSIVE" or not left or enough <= share_used(blames) <= 1:
             break
-        tighter = rounds.aim(proof.blames, proof.counted)
+        tighter = rounds.aim(blames, proof.counted)
         if (following := search_again(run, model, winner, tighter, scorer, rounds, show)) is None:
             break
         winner = following
-    return rounds.kept or winner, rounds
+    return rounds.kept or winner
 
 
 def search_again(
