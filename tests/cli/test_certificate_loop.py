@@ -17,7 +17,7 @@ from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_su
 from hwnas.steps.search import make_scorer, resolve
 
 
-def run_with_times(workplace: Path, tmp_path: Path, factor: float) -> tuple[RunFolder, dict[str, Any]]:
+def run_with_times(workplace: Path, tmp_path: Path, factor: float, retrain: int = 0) -> tuple[RunFolder, dict[str, Any]]:
     """A run whose table says `factor` times what was measured, and the certificate it ends with."""
     lut = tmp_path / "lut"
     shutil.copytree(workplace / "lut", lut)
@@ -28,7 +28,7 @@ def run_with_times(workplace: Path, tmp_path: Path, factor: float) -> tuple[RunF
         row |= {clock: [max(1, round(t * factor)) for t in row[clock]] for clock in ("wall_ns", "cpu_ns")}
         changed.append(json.dumps(row))
     (lut / "tflite-cpu/table.jsonl").write_text("\n".join([header, *changed]) + "\n")
-    fields = load_experiment(workplace / "tiny.toml").model_dump() | {"budgets": ["tflite-cpu:latency=90%"], "retrain": {"epochs": 0}}
+    fields = load_experiment(workplace / "tiny.toml").model_dump() | {"budgets": ["tflite-cpu:latency=90%"], "retrain": {"epochs": retrain}}
     run = RunFolder(tmp_path / "run", Experiment.parse(fields, "test"), lut)
     calibrate(run.space, lut / "tflite-cpu")
 
@@ -80,6 +80,29 @@ def test_a_final_file_whose_architecture_had_passed_is_timed_once_more(
     if first["verdict"] == "PASS" and others[0]["verdict"] == "FAIL":  # as on a machine that is not as slow again as for the table
         assert [(r["of"], r["again"]) for r in others[:2]] == [("final file", False), ("final file", True)]
         assert others[0]["choices"] == others[1]["choices"] == first["choices"]
+
+
+def test_after_a_final_file_failed_the_next_is_timed_before_it_is_trained(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine is slow for two timings: both of the first final file."""
+    real, timed = settle.time_file, []
+
+    def moody(*arguments: Any, **named: Any) -> Timing:
+        timing, slow = real(*arguments, **named), 3 if len(timed) in (1, 2) else 1
+        timed.append(slow)
+        return replace(timing, samples=tuple(replace(s, wall_ns=tuple(slow * t for t in s.wall_ns), cpu_ns=None) for s in timing.samples))
+
+    monkeypatch.setattr(settle, "time_file", moody)
+    monkeypatch.setattr(settle, "WELL_USED", 0.0)  # the first that passes is settled on
+    _, certificate = run_with_times(workplace, tmp_path, 2.0, retrain=1)
+    rounds = certificate["rounds"]
+    if [r["verdict"] for r in rounds[:3]] != ["PASS", "FAIL", "FAIL"] or "ended" in rounds[2]:
+        pytest.skip("the machine is as slow as its table says, or slower")
+    inherited, final = "inherited weights", "final file"
+    assert [r["of"] for r in rounds[:5]] == [inherited, final, final, inherited, inherited if rounds[4]["again"] else final]
+    assert rounds[3]["searched_with_limits_times"] < 1 and rounds[3]["upper_ms"] < rounds[0]["upper_ms"]
+    assert certificate["retrained"]["epochs"] == 1
 
 
 def test_a_neighbour_that_slows_four_of_five_inferences_makes_no_architecture_smaller(
