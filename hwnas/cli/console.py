@@ -35,7 +35,7 @@ JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
 
 def say(text: str) -> None:
-    """One line on stderr, as it is: `[search]` is no markup."""
+    """Writes text to stderr as it is: `[search]` is no markup."""
     console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 

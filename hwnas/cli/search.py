@@ -179,6 +179,10 @@ def resolved_budgets(run: RunFolder) -> list[tuple[CostModel, Target]]:
 
 
 def retime(run: RunFolder, again: bool = False, skip: bool = False) -> None:
+    """Times networks of each table again, and tails where a budget names them, and says on stderr what was found.
+
+    again: also where it was done a while ago; skip: tables are taken as they are.
+    """
     for name, drift in retime_devices(run, bar, again, skip).items():
         say(f"{name}: {drift}" if name not in str(drift) else str(drift))
     for name, tails in ({} if skip else time_tails(run, bar)).items():

@@ -123,7 +123,7 @@ def device_model(space: Space, folder: Path, force: bool = False, drift: Drift |
     with another table; force takes plain sums instead of a missing calibration.
     """
     path = folder / "table.jsonl"
-    way_out = f"run `hwnas profile {folder.name} --space '{space.spec or space.name}'`"
+    way_out = _way_out(space, folder)
     if not path.exists():
         raise HwnasError(f"device {folder.name!r}: no table at {path}: {way_out}")
     table = Table.read(path)
@@ -137,9 +137,7 @@ def device_model(space: Space, folder: Path, force: bool = False, drift: Drift |
         raise HwnasError(f"{path}: a table of another space: it has none of the {len(space.blocks)} blocks of {space.name!r}: {way_out}")
     block_ms, predicted = _block_ms(space, table)
     try:
-        calibration = Calibration.load(folder / "calibration.json", space.hash)
-        if calibration.table_fingerprint != table_digest(table):
-            raise HwnasError(f"{folder / 'calibration.json'}: was made with a table of another fingerprint: {way_out}")
+        calibration = calibration_for(space, table)
     except HwnasError:
         if not force:
             raise
@@ -149,6 +147,19 @@ def device_model(space: Space, folder: Path, force: bool = False, drift: Drift |
         model = _calibrated(space, block_ms, calibration, drift, additive(space, table), _precision(table), tails)
     model.predicted, model.estimate = predicted, is_estimate(table.fingerprint)
     return model
+
+
+def calibration_for(space: Space, table: Table) -> Calibration:
+    """The calibration beside a table. Raises HwnasError when there is none for this space, or it was made with another table."""
+    path = table.path.parent / "calibration.json"
+    calibration = Calibration.load(path, space.hash)
+    if calibration.table_fingerprint != table_digest(table):
+        raise HwnasError(f"{path}: was made with a table of another fingerprint: {_way_out(space, path.parent)}")
+    return calibration
+
+
+def _way_out(space: Space, folder: Path) -> str:
+    return f"run `hwnas profile {folder.name} --space '{space.spec or space.name}'`"
 
 
 def _calibrated(

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..device import find_device
 from ..errors import HwnasError
-from ..predict import Drift, device_model, find_trust, retime
+from ..predict import Drift, find_trust, retime
+from ..predict.device_model import calibration_for
 from ..predict.trust import table_digest
 from ..shipped import table_folder
 from ..table import Table
@@ -73,7 +74,7 @@ def require_trust(run: RunFolder, device: str) -> None:
     """
     folder = table_folder(run.lut, device)
     trust = find_trust(folder, run.space.hash)
-    if trust is None and (folder / "transfer.json").exists() and not (folder / "calibration.json").exists():
+    if trust is None and _only_transferred(folder):
         return
     command = f"hwnas lut trust {device} --space '{run.space.spec}'"
     if trust is None:
@@ -84,9 +85,13 @@ def require_trust(run: RunFolder, device: str) -> None:
 
 
 def mistrust(run: RunFolder, device: str) -> str:
-    """Why a search that is not forced refuses the device's table; empty for one that it takes."""
+    """Why a search that is not forced refuses the device's table; empty for one that it takes, and where there is none."""
+    folder = table_folder(run.lut, device)
+    if not (folder / "table.jsonl").exists():
+        return ""
     try:
-        device_model(run.space, table_folder(run.lut, device))
+        if not _only_transferred(folder):
+            calibration_for(run.space, Table.read(folder / "table.jsonl"))
         require_trust(run, device)
     except HwnasError as error:
         return str(error)
@@ -106,6 +111,11 @@ def table_facts(run: RunFolder, device: str) -> dict[str, Any]:
         "drift": record["drift"] if record else None,
         "not_timed_again": record["reason"] if record else "",
     }
+
+
+def _only_transferred(folder: Path) -> bool:
+    """Whether all that is known of the device's latencies comes from other devices' tables and a few networks."""
+    return (folder / "transfer.json").exists() and not (folder / "calibration.json").exists()
 
 
 def _record(run: RunFolder, device: str) -> Path:
