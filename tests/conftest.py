@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported; as hwnas/cli does, and for the same reason
+
 import pytest
 import torch
 

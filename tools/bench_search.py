@@ -41,9 +41,9 @@ from hwnas.block import Block
 from hwnas.budget import Budget, Limit
 from hwnas.cost import CostModel
 from hwnas.gene import Gene
-from hwnas.search import METHODS, Evolution, Feasible, Found, Target, evolve
+from hwnas.search import METHODS, Evolution, Feasible, Target, evolve
 from hwnas.search.exact import optimum
-from hwnas.search.fresh import Fresh
+from hwnas.search.pairs import GenePairs
 from hwnas.search.surrogate import surrogate_search
 from hwnas.slot import Slot
 from hwnas.space import Codes, Space
@@ -220,17 +220,19 @@ def knapsack(slots: int, candidates: int) -> Space:
 
 def exact(options: argparse.Namespace) -> None:
     space = knapsack(20, 12)
-    table = Table("instance", "limits", "value", "gap", "wall s", "CPU-s")
-    for seed in range(options.seeds or 5):
-        for count in (1, 3):
-            rng = np.random.default_rng(100 + seed)
-            costs = rng.gamma(2.0, 1.0, (count, len(space.members)))
-            gain = np.sqrt(costs[0]) + rng.normal(0, 0.15, len(space.members))  # what costs more is worth more
-            sums = costs[:, space.rows(space.sample(500, rng))].sum(2)
-            started = time.process_time()
-            found = optimum(space, gain, list(costs), np.percentile(sums, 35, axis=1).tolist())
-            spent = time.process_time() - started
-            table.add_row(str(seed), str(count), f"{found.value:.4f}", f"{found.gap:.1g}", f"{found.total_s:.2f}", f"{spent:.2f}")
+    genes = GenePairs(space)
+    table = Table("instance", "limits", "pairs of genes", "value", "gap", "wall s", "CPU-s")
+    for seed, count, pairs in product(range(options.seeds or 5), (1, 3), (0, 4, 8)):
+        rng = np.random.default_rng(100 + seed)
+        costs = rng.gamma(2.0, 1.0, (count, len(space.members)))
+        gain = np.sqrt(costs[0]) + rng.normal(0, 0.15, len(space.members))  # what costs more is worth more
+        sums = costs[:, space.rows(space.sample(500, rng))].sum(2)
+        names = [genes.names[i] for i in rng.choice(len(genes.names), pairs, replace=False)]
+        together = [genes.fitted(n, rng.normal(0, 0.15, 144)) for n in names]
+        started = time.process_time()
+        found = optimum(space, gain, list(costs), np.percentile(sums, 35, axis=1).tolist(), pairs=together)
+        spent = time.process_time() - started
+        table.add_row(str(seed), str(count), str(pairs), f"{found.value:.4f}", f"{found.gap:.1g}", f"{found.total_s:.2f}", f"{spent:.2f}")
     console.print(table)
 
 
@@ -260,25 +262,6 @@ def number(Z: Codes) -> np.ndarray:
     return np.ravel_multi_index(tuple(Z.T), (5,) * 6)
 
 
-def regularised(feasible: Feasible, score: Callable, plan: Evolution, seed: int) -> Found:
-    """Regularised evolution (Real et al. 2019): tournament of 10 among the youngest 50, one mutation, the oldest dies."""
-    space, rng, fresh = feasible.model.space, np.random.default_rng(seed), Fresh(feasible)
-    codes = fresh(feasible.sample(200, rng), 50)
-    accuracy = score(codes)
-    while len(codes) < plan.evaluations:
-        young = np.arange(max(0, len(codes) - 50), len(codes))
-        picked = rng.choice(young, min(10, len(young)), replace=False)
-        parent = codes[picked[accuracy[picked].argmax()]]
-        new = codes[:0]
-        for p in np.linspace(1 / 6, 1, 20):  # stronger where nothing near is new
-            if len(new := fresh(space.mutate(np.repeat(parent[None], 8, 0), rng, p), 1)):
-                break
-        if not len(new) and not len(new := fresh(feasible.sample(len(feasible.keeps), rng), 1)):
-            break
-        codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, score(new)])
-    return Found(codes, accuracy)
-
-
 def nasbench(options: argparse.Namespace) -> None:
     if not options.table:
         raise SystemExit("nasbench needs --table FILE.parquet with columns op0..op5, cifar10_val200 and ms_DEVICE")
@@ -297,7 +280,7 @@ def nasbench(options: argparse.Namespace) -> None:
         "evolution": lambda f, s, p, seed: METHODS["evolution"](f, s, Evolution(25, 12), seed, None),
         "local": lambda f, s, p, seed: METHODS["local"](f, s, p, seed, None),
         "rl": lambda f, s, p, seed: METHODS["rl"](f, s, p, seed, None),
-        "regularised evolution": regularised,
+        "regularised": lambda f, s, p, seed: METHODS["regularised"](f, s, Evolution(50, 6, 10), seed, None),
         "random": lambda f, s, p, seed: METHODS["random"](f, s, p, seed, None),
     }
     devices = [c for c in data.column_names if c.startswith("ms_")]

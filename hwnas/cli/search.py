@@ -34,9 +34,9 @@ def search(
     method: str = typer.Option(
         "",
         "--method",
-        help="evolution, nsga2, nsga3, exact (a mixed-integer program on a fitted score seeds the evolution), surrogate (a model with "
-        "uncertainty proposes), progressive, local, rl, exhaustive, random. All evaluate population x generations architectures at most, "
-        "exhaustive everything. Empty keeps the run's setting.",
+        help="evolution, regularised (evolution where the oldest dies), nsga2, nsga3, exact (a mixed-integer program on a fitted score "
+        "seeds the evolution), surrogate (a model with uncertainty proposes), progressive, local, rl, exhaustive, random. All evaluate "
+        "population x generations architectures at most, exhaustive everything. Empty keeps the run's setting.",
     ),
     generations: int = typer.Option(0, "--generations", help="0 keeps the run's setting."),
     score: str = typer.Option(

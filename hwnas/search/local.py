@@ -37,7 +37,7 @@ def local_search(feasible: Feasible, score: Score, plan: Evolution, seed: int, r
         codes, accuracy = np.concatenate([codes, new]), np.concatenate([accuracy, found])
         if found.max() > height:
             here, height = new[[found.argmax()]], float(found.max())
-            one, two = neighbours(here[0], space.sizes), _pairs(here[0], space.sizes, rng)
+            one, two = neighbours(here[0], space.sizes), two_changed(here[0], space.sizes, rng)
             near = np.concatenate([rng.permutation(one), two])
         if report:
             report(len(codes), plan.evaluations, float(accuracy.max()))
@@ -54,7 +54,7 @@ def neighbours(z: np.ndarray, sizes: np.ndarray) -> Codes:
     return Z
 
 
-def _pairs(z: np.ndarray, sizes: np.ndarray, rng: np.random.Generator, most: int = 1000) -> Codes:
+def two_changed(z: np.ndarray, sizes: np.ndarray, rng: np.random.Generator, most: int = 1000) -> Codes:
     """Up to `most` random codes that differ from z in two genes."""
     free = np.flatnonzero(sizes > 1)
     Z = np.repeat(z[None], most, 0)

@@ -12,6 +12,7 @@ from .nsga2 import nsga2
 from .nsga3 import nsga3
 from .policy import rl
 from .progressive import Progressive, levels, progressive
+from .regularised import regularised
 from .result import Found, Report, Score, random_search
 from .seeded import exact
 from .surrogate import surrogate_search
@@ -31,6 +32,7 @@ def _progressive(feasible: Feasible, score: Score, plan: Evolution, seed: int, r
 
 METHODS: dict[str, Method] = {
     "evolution": evolve,
+    "regularised": regularised,
     "nsga2": nsga2,
     "nsga3": nsga3,
     "rl": rl,

@@ -1,4 +1,4 @@
-"""Exact search on a fitted score: the optimum of a separable model of the scores seeds the evolution."""
+"""Exact search on a fitted score: the proved optimum of a model of the scores seeds the evolution."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from ..errors import HwnasError
 from .evolution import Evolution, evolve
 from .exact import optimum
 from .feasible import Feasible
-from .features import Features
 from .result import Found, Report, Score, random_search
+from .separable import Separable
 
-RIDGES = (0.1, 1.0, 10.0, 100.0)
 OPTIMA = 10  # of as many fits, each on a resampled part of what was scored
+LIMIT_S = 5.0  # for each of them: what is found by then is good enough to begin from, and its gap is told
 
 
 def exact(feasible: Feasible, score: Score, plan: Evolution, seed: int, report: Report | None = None) -> Found:
-    """Scores some at random, fits a separable model, evaluates its proved optima, and evolves from the best with what is left.
+    """Scores some at random, fits `Separable`, evaluates its proved optima, and evolves from the best with what is left.
 
-    A third of the evaluations are random. A model is a ridge regression whose strength is chosen by leave-one-out errors;
-    beside the one on all scores, nine on resampled scores give other optima. `Found.note` says how well the model fits:
-    a proof holds for the model, not for accuracy itself. Raises HwnasError where the space is no chain.
+    A third of the evaluations are random. Beside the model on all scores, nine on resampled scores give other optima.
+    `Found.note` says how well the model fits: a proof holds for the model, not for accuracy itself. Raises HwnasError where
+    the space is no chain.
     """
     space, rng = feasible.model.space, np.random.default_rng(seed)
     if not space.is_chain:
         raise HwnasError(f"method exact: space {space.name!r} has joins or cut paths, so cost is no sum over slots: take another --method")
-    features = Features(space)
     first = random_search(feasible, score, max(plan.population // 2, plan.evaluations // 3), seed)
-    X, y = features(first.codes), first.accuracy
+    y = first.accuracy
     if report:
         report(len(y), plan.evaluations, first.best_accuracy)
-    ridge, fit = _choose(X, y)
+    model = Separable(space, first.codes, y)
     costs, limits, allowed = _rows(feasible)
     found, gap = [], 0.0
     for k in range(OPTIMA):
-        part = rng.integers(0, len(y), len(y)) if k else np.arange(len(y))
-        best = optimum(space, features.by_row @ _solve(X[part], y[part], ridge), costs, limits, allowed=allowed)
+        gain, pairs = model.fit(rng.integers(0, len(y), len(y)) if k else np.arange(len(y)))
+        best = optimum(space, gain, costs, limits, pairs=pairs, allowed=allowed, limit_s=LIMIT_S)
         gap = max(gap, best.gap)
         found.append(best.code)
     left = max(1, plan.evaluations - len(y))
@@ -49,7 +48,8 @@ def exact(feasible: Feasible, score: Score, plan: Evolution, seed: int, report: 
             report(len(y) + done, plan.evaluations, max(best, first.best_accuracy))
 
     evolved = evolve(feasible, score, later, seed, told, np.array(found), first)
-    note = f"{len({tuple(z) for z in found})} optima of a separable fit (leave-one-out R2 {fit:.2f}), proved to a gap of {gap:.2g}"
+    fit = f"a sum over slots and {len(model.pairs)} pairs of genes (leave-one-out R2 {model.r2:.2f})"
+    note = f"{len({tuple(z) for z in found})} optima of {fit}, proved to a gap of {gap:.2g}"
     return Found(np.concatenate([first.codes, evolved.codes]), np.concatenate([y, evolved.accuracy]), note)
 
 
@@ -76,21 +76,3 @@ def row_memory(model: CostModel) -> np.ndarray:
         if ids:
             out[row] = max(counts[i].memory_bytes for i in ids) + (counts[ids[-1]].out_bytes if len(ids) > 1 else 0)
     return out
-
-
-def _solve(X: np.ndarray, y: np.ndarray, ridge: float) -> np.ndarray:
-    """(features,) ridge regression on centred data."""
-    A = X - X.mean(0)
-    return A.T @ np.linalg.solve(A @ A.T + ridge * np.eye(len(A)), y - y.mean())
-
-
-def _choose(X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """The ridge with the smallest leave-one-out error, and its R2; errors in closed form."""
-    if len(y) < 4 or y.std() == 0:
-        raise HwnasError(f"method exact: {len(y)} scores that differ are too few to fit: raise --generations or take another method")
-    A, best = X - X.mean(0), (np.inf, 0.0)
-    for ridge in RIDGES:
-        hat = A @ A.T @ np.linalg.inv(A @ A.T + ridge * np.eye(len(A))) + 1 / len(A)
-        error = float(np.mean(((y - y.mean() - (hat - 1 / len(A)) @ (y - y.mean())) / np.maximum(1 - np.diag(hat), 1e-6)) ** 2))
-        best = min(best, (error, ridge))
-    return best[1], 1 - best[0] / float(y.var())

@@ -49,7 +49,9 @@ class TrainSettings(_Section):
 class SearchSettings(_Section):
     """The search for each budget; see hwnas.search."""
 
-    method: Literal["evolution", "nsga2", "nsga3", "exact", "surrogate", "progressive", "local", "rl", "exhaustive", "random"] = "evolution"
+    method: Literal[
+        "evolution", "regularised", "nsga2", "nsga3", "exact", "surrogate", "progressive", "local", "rl", "exhaustive", "random"
+    ] = "evolution"
     score: Literal["inherited", "train"] = "inherited"  # from the supernet's weights, or each candidate trained alone, without a supernet
     epochs: int = Field(default=3, ge=1)  # score = "train": of each candidate; the rest of its recipe is [train.recipe]
     share: float = Field(default=1.0, gt=0, le=1)  # score = "train": of the training images

@@ -14,6 +14,7 @@ from hwnas.block import Block
 from hwnas.errors import HwnasError
 from hwnas.gene import Gene
 from hwnas.search.exact import optimum
+from hwnas.search.pairs import GenePairs
 from hwnas.slot import Slot
 from hwnas.space import Space
 
@@ -38,6 +39,30 @@ def test_it_is_the_best_of_all(seed: int, share: float, constraints: int) -> Non
     assert found.value == pytest.approx(gain[ROWS].sum(1)[keeps].max()) and found.gap < 1e-6
     assert found.value == pytest.approx(gain[SMALL.rows(found.code[None])[0]].sum())
     assert all(c[SMALL.rows(found.code[None])[0]].sum() <= limit + 1e-7 for c, limit in zip(costs, limits))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.05, 0.9), st.integers(1, 6))
+def test_it_is_the_best_of_all_with_pairs_of_genes(seed: int, share: float, count: int) -> None:
+    rng, genes = np.random.default_rng(seed), GenePairs(SMALL)
+    gain, cost = rng.normal(size=len(SMALL.members)), rng.random(len(SMALL.members))
+    names = [genes.names[i] for i in rng.choice(len(genes.names), count, replace=False)]
+    pairs = [genes.fitted(n, rng.normal(0, 2, genes(ALL[:1], n).shape[1])) for n in names]
+    worth = gain[ROWS].sum(1) + sum(genes(ALL, n) @ p.gain.ravel() for n, p in zip(names, pairs))
+    limit = float(np.quantile(cost[ROWS].sum(1), share))
+    found = optimum(SMALL, gain, [cost], [limit], pairs=pairs)
+    assert found.value == pytest.approx(worth[cost[ROWS].sum(1) <= limit].max()) and found.gap < 1e-6
+    assert found.value == pytest.approx(worth[(ALL == found.code).all(1)][0])
+
+
+def test_a_pair_counts_only_where_both_genes_run() -> None:
+    """Layer 2 of a stage runs where the depth is 2: only then is its kernel worth something beside another gene."""
+    genes, names = GenePairs(SMALL), [g.name for g in SMALL.genes]
+    kernel, other = names.index("s1_l2_kernel"), names.index("s2_l1_kernel")
+    seen = genes(ALL, (kernel, other)).reshape(len(ALL), 2, 2)
+    for z, one in zip(ALL, seen):
+        deep = SMALL.decode(z)["s1_depth"] == 2
+        assert one.sum() == deep and (not deep or one[z[kernel], z[other]] == 1)
 
 
 def test_rows_that_are_not_allowed_or_cannot_run_are_never_taken() -> None:
