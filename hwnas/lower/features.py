@@ -8,10 +8,7 @@ of these shapes and not for others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .program import Node, Program
+from .program import Node, Program
 
 _DEPTHWISE = tuple(f"depthwise_k{kernel}_s{stride}" for kernel in (3, 5, 7) for stride in (1, 2))
 

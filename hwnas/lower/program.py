@@ -29,8 +29,6 @@ from typing import Any
 
 from torch import Tensor
 
-from .features import features
-
 ELEMENTWISE = ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu")
 OVERWRITES = (*ELEMENTWISE, "scale_shift", "add", "mul", "flatten", "identity")  # may write where their first input lies
 FLOAT_BYTES = 4
@@ -91,10 +89,6 @@ class Program:
             peak = max(peak, self._bytes(alive - overwritten))
             alive -= dying
         return peak
-
-    def features(self) -> dict[str, float]:
-        """What a latency predictor is fitted on; see `hwnas.lower.features`."""
-        return features(self)
 
     def node_macs(self, node: Node) -> int:
         if node.op not in ("conv2d", "linear"):

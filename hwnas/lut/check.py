@@ -15,6 +15,7 @@ from ..block import Block
 from ..cost.facts import facts, program_of
 from ..device import Device
 from ..errors import HwnasError
+from ..lower.features import features
 from ..measure.quietness import DRIFT_LIMIT, NOISE_LIMIT, QUARANTINE, REJECTED_LIMIT
 from ..predict.choose import OVERHEAD
 from ..predict.trust import Trust, table_digest
@@ -160,7 +161,7 @@ def _plausible(raw: RawTable, table: Table) -> Iterator[Finding]:
     if len(values) < 30:
         return
     keys, times = list(values), np.array(list(values.values()))
-    ratio = times / _usual(np.array([list(program_of(blocks[k]).features().values()) for k in keys], float), times)
+    ratio = times / _usual(np.array([list(features(program_of(blocks[k])).values()) for k in keys], float), times)
     far = sorted((abs(float(np.log(r))), k, float(r)) for k, r in zip(keys, ratio) if not 1 / OUTLIER < r < OUTLIER)
     for _, key, r in far[::-1][:10]:
         text = f"{key} took {r:.2g} times what blocks like it take: the answer to another block? Delete its lines to measure it again"

@@ -10,6 +10,7 @@ from ..block import Block
 from ..cost import CostModel
 from ..cost.facts import program_of
 from ..errors import HwnasError
+from ..lower.features import features
 from ..space import Codes
 
 OVERHEAD = Block("conv", 1, 1, 1, 1)  # computes next to nothing: its latency is what one call costs
@@ -22,7 +23,7 @@ def choose_blocks(blocks: Sequence[Block], n: int) -> list[Block]:
     """
     if n >= len(blocks):
         return list(blocks)
-    X = np.log1p(np.array([list(program_of(b).features().values()) for b in blocks], float))
+    X = np.log1p(np.array([list(features(program_of(b)).values()) for b in blocks], float))
     X = (X - X.mean(0)) / (X.std(0) + 1e-9)
     kinds = ["user" if b.op.startswith("user-") else b.op for b in blocks]
     chosen = [kinds.index(kind) for kind in dict.fromkeys(kinds)]

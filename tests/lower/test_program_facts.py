@@ -5,6 +5,7 @@ from torch import nn
 
 from hwnas.block import Block
 from hwnas.lower import FEATURES, lower
+from hwnas.lower.features import features
 from hwnas.ops import build
 
 
@@ -61,20 +62,20 @@ def test_peak_of_a_skip_connection_over_two_convolutions():
 
 def test_features_are_one_set_for_all_and_sum_per_kind():
     program = facts_of(Block("mbconv", 8, 8, 6, 6, kernel=5, expand=4, se=4, act="hswish"))
-    features = program.features()
-    assert tuple(features) == FEATURES == tuple(facts_of(Block("max_pool", 8, 8, 6, 6, kernel=3)).features())
-    assert features["macs_depthwise_k5_s1"] == 32 * 25 * 36
-    assert features["bytes_depthwise_k5_s1"] == 4 * (2 * 32 * 36 + 32 * 25 + 32)
-    assert features["macs_conv_1x1"] == 2 * 8 * 32 * 36 + 2 * 32 * 8
-    assert features["nodes_conv_1x1"] == 4
-    assert features["nodes_curve"] == 3  # two hard-swishes, one hard sigmoid
-    assert sum(features[f"macs_{kind}"] for kind in ("conv_1x1", "depthwise_k5_s1")) == program.macs
+    found = features(program)
+    assert tuple(found) == FEATURES == tuple(features(facts_of(Block("max_pool", 8, 8, 6, 6, kernel=3))))
+    assert found["macs_depthwise_k5_s1"] == 32 * 25 * 36
+    assert found["bytes_depthwise_k5_s1"] == 4 * (2 * 32 * 36 + 32 * 25 + 32)
+    assert found["macs_conv_1x1"] == 2 * 8 * 32 * 36 + 2 * 32 * 8
+    assert found["nodes_conv_1x1"] == 4
+    assert found["nodes_curve"] == 3  # two hard-swishes, one hard sigmoid
+    assert sum(found[f"macs_{kind}"] for kind in ("conv_1x1", "depthwise_k5_s1")) == program.macs
 
 
 def test_features_keep_unusual_convolutions_apart():
-    dilated = facts_of(Block("dilated", 8, 8, 9, 9, kernel=3)).features()
+    dilated = features(facts_of(Block("dilated", 8, 8, 9, 9, kernel=3)))
     assert dilated["nodes_depthwise_other"] == 1 and dilated["nodes_depthwise_k3_s1"] == 0
-    oblong = facts_of(Block("conv_pair", 8, 8, 9, 9, kernel=7)).features()
+    oblong = features(facts_of(Block("conv_pair", 8, 8, 9, 9, kernel=7)))
     assert oblong["nodes_conv_kxk"] == 2
-    grouped = lower(nn.Conv2d(8, 8, 3, groups=2), (1, 8, 9, 9)).features()
+    grouped = features(lower(nn.Conv2d(8, 8, 3, groups=2), (1, 8, 9, 9)))
     assert grouped["nodes_conv_grouped"] == 1
