@@ -30,6 +30,7 @@ START_LIMIT_S = 120.0  # importing torch from a cold disk takes most of a minute
 LINK_TRIES = 3  # of one request; a file that takes the board down each time has failed
 START_TRIES = 3  # of a worker that has run before and dies while it starts: something out of memory, or out of patience, kills it
 LONGEST_PAUSE_S = 10.0  # between two attempts to reach a device that is away
+OURS = ("GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS")  # variables that suit training and searching, see hwnas.cli: no worker gets them
 T = TypeVar("T")
 _BEST_NS: dict[str, int] = {}  # machine, as it is reached -> the best of hwnas/board/calm.py there so far, for the workers to come
 log = logging.getLogger(__name__)
@@ -209,7 +210,7 @@ class Worker:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env={k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"},  # ours for training, see hwnas.cli
+                env={k: v for k, v in os.environ.items() if k not in OURS},
                 start_new_session=True,  # Ctrl-C is for us; the worker ends when its input does; it and what it starts are a group
             )
         except OSError as error:

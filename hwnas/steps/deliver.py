@@ -31,11 +31,13 @@ from ..score import RunScorer
 from ..supernet import Supernet, resize
 from ..train import split_accuracy
 from .progress import Show, silent
+from .proof import own_file
 from .retime import table_facts
 from .retrain import retrain_winner
+from .rounds import Rounds
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
-from .settle import MAX_ROUNDS, Rounds, own_file, prove_in_doubt, search_again, settle
+from .settle import MAX_ROUNDS, prove_in_doubt, search_again, settle
 
 ALWAYS = (".onnx", ".tflite", ".safetensors")  # suffixes of the files in every bundle
 LAYER_SAMPLES = 16  # batches of training images on which the layers of an int8 file are compared

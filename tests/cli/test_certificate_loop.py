@@ -13,7 +13,7 @@ import pytest
 from hwnas.deploy import Timing
 from hwnas.predict import calibrate
 from hwnas.sample import Sample
-from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_supernet, search_target, settle
+from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_supernet, proof, search_target, settle
 from hwnas.steps.search import make_scorer, resolve
 
 
@@ -66,14 +66,14 @@ def test_a_final_file_whose_architecture_had_passed_is_timed_once_more(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine is slow for one timing: that of the final file."""
-    real, timed = settle.time_file, []
+    real, timed = proof.time_file, []
 
     def moody(*arguments: Any, **named: Any) -> Timing:
         timing, slow = real(*arguments, **named), 3 if len(timed) == 1 else 1
         timed.append(slow)
         return replace(timing, samples=tuple(replace(s, wall_ns=tuple(slow * t for t in s.wall_ns), cpu_ns=None) for s in timing.samples))
 
-    monkeypatch.setattr(settle, "time_file", moody)
+    monkeypatch.setattr(proof, "time_file", moody)
     monkeypatch.setattr(settle, "WELL_USED", 0.0)  # the first that passes is settled on
     _, certificate = run_with_times(workplace, tmp_path, 2.0)
     first, *others = certificate["rounds"]
@@ -86,14 +86,14 @@ def test_after_a_final_file_failed_the_next_is_timed_before_it_is_trained(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine is slow for two timings: both of the first final file."""
-    real, timed = settle.time_file, []
+    real, timed = proof.time_file, []
 
     def moody(*arguments: Any, **named: Any) -> Timing:
         timing, slow = real(*arguments, **named), 3 if len(timed) in (1, 2) else 1
         timed.append(slow)
         return replace(timing, samples=tuple(replace(s, wall_ns=tuple(slow * t for t in s.wall_ns), cpu_ns=None) for s in timing.samples))
 
-    monkeypatch.setattr(settle, "time_file", moody)
+    monkeypatch.setattr(proof, "time_file", moody)
     monkeypatch.setattr(settle, "WELL_USED", 0.0)  # the first that passes is settled on
     _, certificate = run_with_times(workplace, tmp_path, 2.0, retrain=1)
     rounds = certificate["rounds"]
@@ -108,7 +108,7 @@ def test_after_a_final_file_failed_the_next_is_timed_before_it_is_trained(
 def test_a_neighbour_that_slows_four_of_five_inferences_makes_no_architecture_smaller(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = settle.time_file
+    real = proof.time_file
 
     def beside(sample: Sample) -> Sample:
         best, slow = 1000, [i % 5 > 0 for i in range(len(sample.wall_ns))]
@@ -119,7 +119,7 @@ def test_a_neighbour_that_slows_four_of_five_inferences_makes_no_architecture_sm
         timing = real(*arguments, **named)
         return replace(timing, samples=tuple(map(beside, timing.samples)))
 
-    monkeypatch.setattr(settle, "time_file", shared)
+    monkeypatch.setattr(proof, "time_file", shared)
     _, certificate = run_with_times(workplace, tmp_path, 4.0)
     first, again, *others = certificate["rounds"]
     if first["verdict"] == "PASS" or first["used_calm"] > 0.9:

@@ -12,7 +12,7 @@ from hwnas.device import BUILT_IN
 from hwnas.profiler import load_profiler
 from hwnas.search import Target
 from hwnas.steps.progress import silent
-from hwnas.steps.settle import own_file, prove
+from hwnas.steps.proof import own_file, prove
 from hwnas.supernet import network
 
 SPACE = chain_space()
