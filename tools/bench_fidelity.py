@@ -9,12 +9,11 @@
 It begins no further device after --minutes; run it again and it goes on (killed, too) and prints the whole table. What is done lies in
 --lut, --anew forgets it.
 
-For each device: blocks, networks for calibration and held-out random networks are timed in one sitting, interleaved; the model is fitted
-without the held-out ones; then come the winners of searches at as many budgets. Networks that are predicted are timed in more rounds,
-since what their own timing is off by (`own`: its standard error) counts as an error of the prediction. Printed: the error of the plain
-sum of blocks and of the calibrated model, and how often the measured latency lay within the 95 % bound.
-`--later` times held-out networks, winners and five sentinel networks of the calibration, and prints the model as it was and with the
-drift that the five show.
+For each device: blocks, networks for calibration and held-out random networks are timed in one sitting, interleaved, networks in more
+rounds than blocks, since what their own timing is off by (`own`: its standard error) counts as an error of the prediction; the model is
+fitted without the held-out ones. Then come the winners of searches at as many budgets, and five networks of the calibration among them:
+printed are the model as it was and with the drift that the five show. Printed for each: its error, and how often the measured latency lay
+within the 95 % bound; for random networks also the error of the plain sum of blocks. `--later` times all of them again.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ parser.add_argument("--space", default=SPACE, help="default: four stages, 28 to 
 parser.add_argument("--devices", nargs="+", default=DEVICES)
 parser.add_argument("--blocks", type=int, default=400)
 parser.add_argument("--rounds", type=int, default=Plan().rounds)
-parser.add_argument("--network-rounds", type=int, default=24, help="of networks that are predicted")
+parser.add_argument("--network-rounds", type=int, default=24, help="of whole networks")
 parser.add_argument("--networks", type=int, default=20, help="for calibration; 38 or more with --searched")
 parser.add_argument("--searched", action="store_true", help="half of the networks for calibration are winners of searches")
 parser.add_argument("--held-out", type=int, default=50)
@@ -122,36 +121,46 @@ def latencies(table: Table, space: Space, Z: np.ndarray) -> tuple[np.ndarray, fl
     return np.array([values.get(k, np.nan) for k in keys]), float(np.mean([errors[k] for k in keys if k in errors]))
 
 
+def sitting(space: Space, device: Device, lut: Path, name: str, networks: list[np.ndarray], plan: Plan) -> tuple[Table, Drift]:
+    """(table in lut/NAME of the networks, how fast the device was meanwhile by five of the calibration, timed among them)."""
+    calibration = Calibration.load(lut / device.name / "calibration.json", space.hash)
+    again = sentinel_networks(calibration)
+    quietness = profile(device, network_jobs(space, [*map(code_of, again), *networks], device.batch), lut / name, plan)
+    table, then = Table.read(lut / name / device.name / "table.jsonl"), Table.read(lut / device.name / "table.jsonl").values()
+    now = table.values()
+    drift = Drift.of({k: now[k] / then[k] for k in again if k in now}, (), calibration.table_fingerprint)
+    print(f"{device.name}, {name}: {quietness}; {drift}", flush=True)
+    return table, drift
+
+
 def bench(space: Space, device: Device, lut: Path, plan: Plan) -> dict[str, dict[str, float]]:
     """Profiles, or times networks again later; `random calibrated` and the like -> figures."""
     started, folder = time.time(), lut / device.name
-    random = space.sample(arguments.held_out, np.random.default_rng([arguments.seed, 41]))  # those that profile_space holds out
+    random = list(space.sample(arguments.held_out, np.random.default_rng([arguments.seed, 41])))  # those that profile_space holds out
+    often = replace(plan, rounds=max(plan.rounds, arguments.network_rounds))
     if not arguments.later:
         settings = {"blocks": arguments.blocks, "networks": arguments.networks, "searched": arguments.searched, "seed": arguments.seed}
-        profile_space(space, device, lut, plan=plan, held_out=arguments.held_out, **settings)
-    model, often = device_model(space, folder), replace(plan, rounds=max(plan.rounds, arguments.network_rounds))
-    picked = searched_networks(model, arguments.winners, arguments.seed + 1000)
+        quietness, _ = profile_space(space, device, lut, plan=plan, network_rounds=often.rounds, held_out=arguments.held_out, **settings)
+        print(f"{device.name}: {quietness}", flush=True)
+    model, first = device_model(space, folder), Table.read(folder / "table.jsonl")
+    picked = list(searched_networks(model, arguments.winners, arguments.seed + 1000))
     if arguments.later:
-        calibration = Calibration.load(folder / "calibration.json", space.hash)
-        again = sentinel_networks(calibration)
-        for networks, how in (([code_of(k) for k in again], plan), ([*random, *picked], often)):
-            quietness = profile(device, network_jobs(space, networks, device.batch), lut / "later", how)
-        then, now = (Table.read(path / device.name / "table.jsonl").values() for path in (lut, lut / "later"))
-        drift = Drift.of({k: now[k] / then[k] for k in again if k in now}, (), calibration.table_fingerprint)
-        print(f"{device.name}: {drift}")
-        folder, models = lut / "later" / device.name, {"calibrated": model, "drift": device_model(space, folder, drift=drift)}
+        then, drift = sitting(space, device, lut, "later", [*random, *picked], often)
+        timed = {"random": (random, then), "winners": (picked, then)}
     else:
-        quietness = profile(device, network_jobs(space, [*random, *picked], device.batch), lut, often)
-        models, values = {"calibrated": model}, Table.read(folder / "table.jsonl").values()
-        plain = np.array([values.get(str(b), np.nan) for b in space.blocks])
-        if np.isfinite(plain).all():  # every block was measured
+        then, drift = sitting(space, device, lut, "winners", picked, often)
+        timed = {"random": (random, first), "winners": (picked, then)}
+    results = {}
+    for which, (Z, table) in timed.items():
+        models = {"calibrated": model}
+        if table is not first:
+            models["drift"] = device_model(space, folder, drift=drift)
+        elif np.isfinite(plain := np.array([first.values().get(str(b), np.nan) for b in space.blocks])).all():  # all were measured
             models = {"plain sum": CostModel(space, {"latency_ms": plain})} | models
-    print(f"{device.name}: {quietness}; {(time.time() - started) / 60:.1f} minutes", flush=True)
-    results, table = {}, Table.read(folder / "table.jsonl")
-    for which, Z in {"random": random, "winners": picked}.items():
         ms, own = latencies(table, space, np.array(Z))
         ran = np.isfinite(ms)
         results |= {f"{which} {method}": figures(m, np.array(Z)[ran], ms[ran]) | {"own": own} for method, m in models.items()}
+    print(f"{device.name}: {(time.time() - started) / 60:.1f} minutes", flush=True)
     return results
 
 

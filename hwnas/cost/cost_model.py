@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,27 +18,10 @@ from .bound import CONFIDENCE, Bound
 from .facts import FILE_BYTES, facts
 from .memory import CHUNK, peak_memory
 from .precision import Precision, precision
+from .stream import Stream
 
 COMPUTED = ("params", "macs", "memory_bytes", "file_bytes")
-
-
-@dataclass(frozen=True)
-class Stream:
-    """What a network takes on top because its weights do not fit the cache, in which a block that is timed alone has them.
-
-    The sum over knots of slope x max(weight bytes - knot, 0).
-    """
-
-    knots_bytes: tuple[float, ...]
-    slopes: tuple[float, ...]  # ms a byte
-
-    def ms(self, weight_bytes: np.ndarray) -> np.ndarray:
-        """weight_bytes (n,) -> (n,)."""
-        return sum((s * np.maximum(weight_bytes - k, 0) for k, s in zip(self.knots_bytes, self.slopes)), np.zeros(len(weight_bytes)))
-
-    def times(self, factor: float) -> Stream:
-        """On a device that is so much slower."""
-        return Stream(self.knots_bytes, tuple(factor * s for s in self.slopes))
+_TOUCHED = "activation_bytes"
 
 
 class CostModel:
@@ -47,7 +29,7 @@ class CostModel:
 
     tables: metric field -> (blocks,) values in the order of `space.blocks`; inf marks a block the device cannot run.
     base: what a network costs beside its blocks. margin: by how much (a fraction) the true value may exceed the
-    estimate, at 95 % confidence; 0 where a metric is counted rather than measured. stream: latency that depends on all weights together.
+    estimate, at 95 % confidence; 0 where a metric is counted rather than measured. stream: latency that depends on all blocks together.
     precision: of the device's files, which decides their size and the memory of activations. tails: quantiles of a network's latency
     (field -> factor on latency_ms): no sum over blocks, which are not slow at one time. bounds: where margins at other
     probabilities come from, see `at`.
@@ -69,6 +51,7 @@ class CostModel:
         biases, nodes = counted.pop("biases"), counted.pop("nodes")
         counted["file_bytes"] = precision.weight * (counted["params"] - biases) + precision.bias * biases + precision.node * nodes
         self.tables: dict[str, np.ndarray] = {**(tables or {}), **counted}
+        self._touched = {_TOUCHED: np.array([facts(b).memory_bytes for b in space.blocks], float)}  # what `stream` needs, and no metric
         self.base = {"file_bytes": float(FILE_BYTES), **(base or {})}
         self.margin = dict(margin or {})
         self.tails, self.bounds = dict(tails or {}), dict(bounds or {})
@@ -100,10 +83,10 @@ class CostModel:
         metrics = self.metrics if metrics is None else metrics
         summed = ["latency_ms" if m in self.tails else m for m in metrics]
         stream = self.stream if "latency_ms" in summed else None
-        additive = [m for m in dict.fromkeys([*summed, *(["params"] if stream else [])]) if m != "memory_bytes"]
+        additive = [m for m in dict.fromkeys([*summed, *(["params", _TOUCHED] if stream else [])]) if m != "memory_bytes"]
         sums = dict(zip(additive, self._sums(Z, additive, rows))) if additive else {}
         if stream:
-            sums["latency_ms"] += stream.ms(4 * sums["params"])
+            sums["latency_ms"] += stream.ms(FLOAT_BYTES * sums["params"], sums[_TOUCHED])
         if "memory_bytes" in metrics:
             sums["memory_bytes"] = peak_memory(self.space, Z, *self._memory)
         return np.stack([sums[m] if m not in self.tails else self.tails[m] * sums["latency_ms"] for m in metrics], 1)
@@ -115,7 +98,7 @@ class CostModel:
 
     def expected(self, metric: str, weights: Mapping[str, Tensor]) -> Tensor:
         """Differentiable cost of weighted options: multilinear, the exact expectation where weights are probabilities.
-        (What depends on all weights together is taken at their expectation.)
+        (What depends on all blocks together is taken at their expectation.)
 
         weights: gene name -> (options,). It cannot see dead code behind a `none`, nor sums and concatenations, so a final
         check uses `cost`. A block that the device cannot run counts as ten times the dearest, so that gradients stay finite.
@@ -131,9 +114,7 @@ class CostModel:
             total = total + table
         total = total + self.base.get(metric, 0.0)
         if metric == "latency_ms" and self.stream:
-            bytes_ = 4 * self.expected("params", weights)
-            for knot, slope in zip(self.stream.knots_bytes, self.stream.slopes):
-                total = total + float(slope) * torch.relu(bytes_ - float(knot))
+            total = total + self.stream.expected_ms(FLOAT_BYTES * self.expected("params", weights), self.expected(_TOUCHED, weights))
         return total
 
     def _sums(self, Z: Codes, metrics: Sequence[str], rows: np.ndarray | None) -> np.ndarray:
@@ -161,7 +142,7 @@ class CostModel:
             owner = np.repeat(np.arange(len(self.space.members)), [len(m) for m in self.space.members])
             ids = np.fromiter((i for m in self.space.members for i in m), np.int64)
             row = np.zeros(len(self.space.members))
-            np.add.at(row, owner, self.tables[metric][ids])
+            np.add.at(row, owner, (self._touched if metric == _TOUCHED else self.tables)[metric][ids])
             self._rows_cache[metric] = row
         return self._rows_cache[metric]
 
@@ -179,7 +160,9 @@ class CostModel:
     def _by_option(self) -> dict[str, list[Tensor]]:
         """Metric -> for each slot a tensor (options of gene 0, options of gene 1, ...)."""
         ids = {b: i for i, b in enumerate(self.space.blocks)}
-        tables = {m: np.where(np.isfinite(t), t, 10 * t[np.isfinite(t)].max(initial=0.0)) for m, t in self.tables.items()}
+        tables = {
+            m: np.where(np.isfinite(t), t, 10 * t[np.isfinite(t)].max(initial=0.0)) for m, t in {**self.tables, **self._touched}.items()
+        }
         return {
             metric: [
                 torch.tensor([0.0 if b is None else table[ids[b]] for b in slot.blocks], dtype=torch.float32).view(

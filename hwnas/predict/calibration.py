@@ -14,18 +14,18 @@ from ..block import Block
 from ..cost import Stream
 from ..cost.bound import Bound, conformal
 from ..cost.facts import facts
+from ..cost.stream import lost
 from ..errors import HwnasError
 from ..files import write_atomic
 from .fidelity import Fidelity
 
-FORMAT = 2  # 1: what weights that do not fit the cache cost was a share of the latency
+FORMAT = 3  # 1: what weights that do not fit the cache cost was a share of the latency; 2: it did not depend on activations
 # Prior standard deviations of the corrections, from what was seen on ONNX Runtime and TFLite.
 PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.3, "group": 0.01, "spills": 0.3}
 SPILLS_BYTES = 2**21  # activations of one block: more do not stay in the L2 cache of most processors, and networks are not like blocks then
-# Weights that fit the cache are in it when a block is timed alone, over and over; those of a whole network may not fit. What it takes
-# to read them again grows with all weights together: straight between knots at these quantiles of the networks' weights.
-STREAM_QUANTILES = (0.2, 0.4, 0.6, 0.8)
-STREAM_PRIOR = 2e-8  # prior sd of the change of slope at a knot, in ms a byte: 50 GB/s
+CACHES_BYTES = tuple(2.0**k * 1e6 for k in range(-5, 5))  # that a processor might have: 31 kB to 16 MB; see hwnas/cost/stream.py
+SHARES = (0.1, 0.3, 0.9)  # of the activations that blocks read and write, that might be in the weights' way
+STREAM_PRIOR = 1e-8  # prior sd of what each pair of the two costs, in ms a byte of weights: 100 GB/s
 NOISES = (0.01, 0.02, 0.05, 0.1)  # of one measured network, as a fraction: the one under which networks left out are predicted best
 BOUNDARY_MS = 0.4e-6  # per activation element handed from one block to the next
 DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next
@@ -37,10 +37,10 @@ class Calibration:
     """Ridge regression with a physical prior on r = network / (sum of blocks - call overheads) - 1.
 
     Its features (level, calls, boundary elements, time share of each group of blocks) are sums over blocks, so the correction folds
-    into the table; the last one, `stream`, depends on all weights. A calibrated network is still a few gather-sums. On a CPU with 2 MB
-    of L2 cache, networks of 28 px took up to 1.7 times the sum of their blocks with ONNX Runtime (2 MB of weights), of 224 px at most
-    1.08 times: so `stream` is a time, and no share. As a share it left errors of 5.9 % (winners 10.4 %), as a time 3.7 % (5.4 %).
-    The bound is leave-one-out conformal.
+    into the table; the last ones, `stream`, depend on all weights and activations. A calibrated network is still a few gather-sums. On a
+    CPU with 2 MB of L2 cache, networks of 28 px took up to 1.7 times the sum of their blocks with ONNX Runtime (2 MB of weights), of 224
+    px at most 1.08 times: so `stream` is a time, and no share. As a share of latency it left errors of 5.9 %, as a time that grows with
+    the weights 3.2 %, with caches that activations share 1.8 %. The bound is leave-one-out conformal.
     """
 
     space_hash: str
@@ -50,8 +50,7 @@ class Calibration:
     margin: float  # measured <= predicted x (1 + margin) at 95 % confidence, drift included
     plain: Fidelity  # the sum without correction, on the same networks
     held_out: Fidelity  # each network predicted by a fit without it
-    knots_bytes: tuple[float, ...] = ()  # of weights, ascending; the slope changes at each
-    slopes: tuple[float, ...] = ()  # by how much, in ms a byte
+    stream: Stream = Stream((), (), ())  # what networks take on top for weights that do not stay in the cache
     networks: dict[str, tuple[float, float]] = field(default_factory=dict)  # key -> (measured ms, predicted by a fit without it)
     searched: tuple[str, ...] = ()  # those of the networks that a search picked
     noise: float = NOISES[0]  # of one measured network, as a fraction, that the fit assumed
@@ -76,12 +75,11 @@ class Calibration:
         if len(networks) < MIN_NETWORKS:
             raise HwnasError(f"calibration: {len(networks)} networks are too few for a 95 % bound, at least {MIN_NETWORKS}")
         groups = sorted({g for blocks in networks for b in blocks for g in _groups(b)})
-        bytes_ = np.array([weight_bytes(blocks) for blocks in networks])
-        knots = (0.0, *np.quantile(bytes_, STREAM_QUANTILES))
-        streams = [f"stream{i}" for i in range(len(knots))]
-        names = ["level", "calls", "boundary", *groups, *streams]
+        pairs = [(cache, share) for cache in CACHES_BYTES for share in SHARES]
+        caches, shares = zip(*pairs)
+        names = ["level", "calls", "boundary", *groups]
         column = {name: i for i, name in enumerate(names)}
-        X, sums = np.zeros((len(networks), len(names))), np.zeros(len(networks))
+        X, sums = np.zeros((len(networks), len(names) + len(pairs))), np.zeros(len(networks))
         for i, blocks in enumerate(networks):
             own = [block_ms[b] - overhead_ms for b in blocks]
             sums[i] = total = sum(own) + overhead_ms
@@ -91,9 +89,9 @@ class Calibration:
             for b, t in zip(blocks, own):
                 for g in _groups(b):
                     X[i, column[g]] += t / total
-        unit = float(np.median(bytes_))
-        X[:, -len(knots) :] = np.maximum(bytes_[:, None] - knots, 0) / unit / sums[:, None]
-        prior = np.array([STREAM_PRIOR * unit if name in streams else PRIOR.get(name, PRIOR["group"]) for name in names])
+        stored, touched = (np.array([of(blocks) for blocks in networks]) for of in (weight_bytes, activation_bytes))
+        X[:, len(names) :] = STREAM_PRIOR * lost(stored, touched, caches, shares) / sums[:, None]
+        prior = np.array([PRIOR.get(name, PRIOR["group"]) for name in names] + [1.0] * len(pairs))
         r = measured_ms / sums - 1
         fits = {noise: _ridge(X, r, prior, noise) for noise in NOISES}
         noise = min(NOISES, key=lambda noise: float(np.abs(fits[noise][1] - r).mean()))
@@ -107,12 +105,11 @@ class Calibration:
             space_hash,
             table_fingerprint,
             float(overhead_ms),
-            {name: float(w) for name, w in zip(names, weights) if name not in streams},
+            dict(zip(names, map(float, weights))),
             margin + DRIFT,
             Fidelity.of(np.array([sum(block_ms[b] for b in blocks) for blocks in networks]), measured_ms),
             Fidelity.of(held_out_ms, measured_ms),
-            tuple(map(float, knots)),
-            tuple(float(w) / unit for w in weights[-len(knots) :]),
+            Stream(caches, shares, tuple(STREAM_PRIOR * float(w) for w in weights[len(names) :])),
             {k: (float(m), float(p)) for k, m, p in zip(keys, measured_ms, held_out_ms)},
             tuple(k for k in keys if k in searched),
             noise,
@@ -149,11 +146,6 @@ class Calibration:
         groups = [np.array(list(excess.values()))] + ([np.array(picked)] if len(picked) >= MIN_NETWORKS else [])
         return Bound(tuple(groups), term)
 
-    @property
-    def stream(self) -> Stream:
-        """What networks take on top for weights that do not fit the cache."""
-        return Stream(self.knots_bytes, self.slopes)
-
     def save(self, path: Path) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
         spaces = read_spaces(path) if path.exists() else {}
@@ -170,9 +162,10 @@ class Calibration:
             raise HwnasError(f"{path}: no calibration for the space with hash {space_hash}: {way_out}")
         try:
             networks = {k: (float(m), float(p)) for k, (m, p) in fields.get("networks", {}).items()}
-            listed = {name: tuple(fields.get(name, ())) for name in ("knots_bytes", "slopes", "searched")}
-            plain, held_out = Fidelity(**fields["plain"]), Fidelity(**fields["held_out"])
-            return cls(**{**fields, "plain": plain, "held_out": held_out, "networks": networks, **listed})
+            parts = {"plain": Fidelity(**fields["plain"]), "held_out": Fidelity(**fields["held_out"])}
+            stream = Stream(**{name: tuple(map(float, values)) for name, values in fields["stream"].items()})
+            listed = {"networks": networks, "searched": tuple(fields["searched"])}
+            return cls(**{**fields, **parts, "stream": stream, **listed})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise HwnasError(f"{path}: damaged ({type(error).__name__}: {error}): delete it and {way_out}") from None
 
@@ -197,6 +190,11 @@ def write_spaces(path: Path, spaces: Mapping[str, Any]) -> None:
 def weight_bytes(blocks: Iterable[Block]) -> float:
     """Of a network, in fp32: what is stored differently is proportional to it."""
     return float(sum(4 * facts(b).params for b in blocks))
+
+
+def activation_bytes(blocks: Iterable[Block]) -> float:
+    """That blocks read and write, all together, in fp32."""
+    return float(sum(facts(b).memory_bytes for b in blocks))
 
 
 def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,15 @@ def profile_space(
     held_out: int = 20,
     searched: bool = False,
     plan: Plan = Plan(),  # noqa: B008  (frozen)
+    network_rounds: int = 0,
     seed: int = 0,
     report: Report | None = None,
 ) -> tuple[Quietness, Calibration]:
     """Measures blocks and whole networks of the space on the device, fits the calibration, writes it and the trust report under lut_dir.
 
-    blocks, networks: how many at most, of each; held_out: random networks on top, for the trust report only. searched: half of the
-    networks are the winners of searches with the table as it is so far, so that the bound holds for winners, too.
+    blocks, networks: how many at most, of each; held_out: random networks on top, for the trust report only. network_rounds: of all
+    networks, where that is more than the plan's; those come last, in a sitting in which they are alone with each other.
+    searched: half of the networks are the winners of searches with the table as it is so far, so that the bound holds for winners, too.
     Run again, it goes on where it stopped; with more, it adds the rest.
     """
     least = 2 * MIN_NETWORKS if searched else MIN_NETWORKS
@@ -60,15 +63,18 @@ def profile_space(
     wanted = [OVERHEAD, *choose_blocks(space.blocks, blocks)]
     codes = choose_networks(CostModel(space), networks // 2 if searched else networks, seed)
     others = space.sample(held_out, np.random.default_rng([seed, 41]))
-    jobs = {str(b): Job.of(b, device.batch) for b in wanted} | network_jobs(space, [*others, *codes], device.batch)
-    quietness = profile(device, jobs, lut_dir, plan, report)
+    whole = network_jobs(space, [*others, *codes], device.batch)
+    quietness = profile(device, {str(b): Job.of(b, device.batch) for b in wanted} | whole, lut_dir, plan, report)
+    often = replace(plan, rounds=max(plan.rounds, network_rounds))
+    if often != plan:
+        quietness = profile(device, whole, lut_dir, often, report)
     if not searched:
         return quietness, calibrate(space, folder, codes)
     picked = _searched_before(space, folder)
     if len(picked) < networks - len(codes):
         calibrate(space, folder, codes)
         picked = list(searched_networks(device_model(space, folder), networks - len(codes), seed))
-    quietness = profile(device, network_jobs(space, picked, device.batch), lut_dir, plan, report)
+    quietness = profile(device, network_jobs(space, picked, device.batch), lut_dir, often, report)
     return quietness, calibrate(space, folder, np.array([*codes, *picked]), np.array(picked))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from latencies import SPACE, block_ms
-from tiny_spaces import SPACES
+from tiny_spaces import SPACES, chain_space
 
 from hwnas.cost import CostModel
 from hwnas.errors import HwnasError
@@ -60,6 +60,14 @@ def test_chosen_networks_cover_the_range_evenly():
     assert np.diff(cost).max() < 4 * (cost[-1] - cost[0]) / 23  # no hole; uniform samples leave much of both ends out
     uniform = np.log(model.cost(SPACE.sample(24, np.random.default_rng(0)), ["macs"])[:, 0])
     assert np.ptp(cost) > 1.3 * np.ptp(uniform)
+
+
+def test_half_of_the_chosen_networks_are_like_random_ones():
+    drawn = set(SPACE.keys(SPACE.sample(4000, np.random.default_rng([3, 7]))))
+    Z = choose_networks(CostModel(SPACE), 24, 3)
+    assert drawn.issuperset(SPACE.keys(Z[12:])) and not drawn.issuperset(SPACE.keys(Z[:12]))
+    few = chain_space(resolutions=(8,), widths=((6,), (8,)), depth=1, kernels=(3, 5), expands=(1,), squeezes=(0,), acts=("relu",))
+    assert sorted(few.keys(choose_networks(CostModel(few), 24, 0))) == sorted(set(few.keys(few.sample(500, np.random.default_rng(0)))))
 
 
 def test_keys_of_networks_lead_back_to_codes():

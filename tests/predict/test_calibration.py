@@ -1,6 +1,7 @@
 """hwnas/predict/calibration.py: whole networks correct sums of blocks, and say how far off they may be."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,10 +10,10 @@ from latencies import OVERHEAD_MS, SPACE, block_ms, network_ms
 from scipy.stats import binom
 
 from hwnas.block import Block
-from hwnas.cost import CostModel
+from hwnas.cost import CostModel, Stream
 from hwnas.errors import HwnasError
 from hwnas.predict import Calibration, choose_networks
-from hwnas.predict.calibration import DRIFT, NOISES, _groups, conformal_margin, weight_bytes
+from hwnas.predict.calibration import DRIFT, NOISES, _groups, activation_bytes, conformal_margin, weight_bytes
 
 BLOCK_MS = {b: block_ms(b) for b in SPACE.blocks}
 
@@ -30,44 +31,45 @@ def fit(n=30, seed=0):
 
 def predict(calibration, parts):
     blocks = [calibration.correct(b, np.array([BLOCK_MS[x] for x in b])).sum() for b in parts]
-    return calibration.base_ms + np.array(blocks) + calibration.stream.ms(np.array([weight_bytes(b) for b in parts]))
+    return (
+        calibration.base_ms
+        + np.array(blocks)
+        + calibration.stream.ms(*(np.array([of(b) for b in parts]) for of in (weight_bytes, activation_bytes)))
+    )
 
 
-def ridge(parts, measured, noise, chosen=None):
-    """The regression that the docstring promises, written out anew: (weights by name, predictions).
-
-    chosen: the networks that knots are placed by, which needs no measurement of them.
-    """
+def ridge(parts, measured, noise):
+    """The regression that the docstring promises, written out anew: (weights by name, predictions)."""
     from hwnas.cost.facts import facts
-    from hwnas.predict.calibration import BOUNDARY_MS, PRIOR, STREAM_PRIOR, _groups
+    from hwnas.predict.calibration import BOUNDARY_MS, CACHES_BYTES, PRIOR, SHARES, STREAM_PRIOR, _groups
 
     names = ["level", "calls", "boundary", *sorted({g for blocks in parts for b in blocks for g in _groups(b)})]
-    stored = [4 * sum(facts(b).params for b in blocks) for blocks in parts]
-    of_chosen = [4 * sum(facts(b).params for b in blocks) for blocks in chosen or parts]
-    knots = [0, *np.quantile(of_chosen, [0.2, 0.4, 0.6, 0.8])]
     rows, sums = [], []
     for blocks in parts:
         own = {g: sum(BLOCK_MS[b] - OVERHEAD_MS for b in blocks if g in _groups(b)) for g in names[3:]}
         total = sum(BLOCK_MS[b] - OVERHEAD_MS for b in blocks) + OVERHEAD_MS
         elements = sum(facts(b).out_bytes // 4 for b in blocks)
-        rows.append([1, *(v / total for v in (len(blocks) * OVERHEAD_MS, BOUNDARY_MS * elements, *own.values()))])
+        stored, touched = (sum(of(facts(b)) for b in blocks) for of in (lambda f: 4 * f.params, lambda f: f.memory_bytes))
+        fetched = []
+        for cache in CACHES_BYTES:
+            for share in SHARES:
+                full = (stored + share * touched) / cache
+                fetched.append(stored * (0 if full < 0.6 else 1 if full > 1.4 else (full - 0.6) / 0.8))
+        own_shares = (len(blocks) * OVERHEAD_MS, BOUNDARY_MS * elements, *own.values())
+        rows.append([1, *(v / total for v in (*own_shares, *fetched))])
         sums.append(total)
-    unit = np.median(of_chosen)
-    over = np.array([[max(w - k, 0) / unit for k in knots] for w in stored])
-    X, r = np.hstack([rows, over / np.array(sums)[:, None]]), measured / sums - 1
-    scale = np.array([PRIOR.get(n, PRIOR["group"]) for n in names] + [STREAM_PRIOR * unit] * len(knots))
+    X, r = np.array(rows), measured / sums - 1
+    scale = np.array([PRIOR.get(n, PRIOR["group"]) for n in names] + [STREAM_PRIOR] * 30)
     # ridge as least squares on stacked rows: residuals in units of noise, weights in units of their prior
-    A, y = np.vstack([X / noise, np.diag(1 / scale)]), np.concatenate([r / noise, np.zeros(len(scale))])
-    w = np.linalg.lstsq(A, y, rcond=None)[0]
-    slopes = w[len(names) :] / unit
-    return {**dict(zip(names, w)), "knots": knots, "slopes": slopes}, np.array(sums) * (1 + X @ w)
+    A, y = np.vstack([X * scale / noise, np.eye(len(scale))]), np.concatenate([r / noise, np.zeros(len(scale))])
+    w = scale * np.linalg.lstsq(A, y, rcond=None)[0]
+    return {**dict(zip(names, w)), "stream": w[len(names) :]}, np.array(sums) * (1 + X @ w)
 
 
 def test_corrected_blocks_and_base_sum_to_the_regression():
     calibration, parts, measured = fit()
     weights, fitted = ridge(parts, measured, calibration.noise)
-    assert calibration.slopes == pytest.approx(weights.pop("slopes"), rel=1e-6)
-    assert calibration.knots_bytes == pytest.approx(weights.pop("knots"))
+    assert calibration.stream.ms_per_byte == pytest.approx(weights.pop("stream"), rel=1e-6, abs=1e-16)
     assert calibration.weights == pytest.approx(weights, abs=1e-8)
     assert np.allclose(predict(calibration, parts), fitted, rtol=1e-10)
 
@@ -100,7 +102,7 @@ def test_held_out_errors_are_those_of_refits():
     refits = []
     for i in range(20):
         rest = [j for j in range(20) if j != i]
-        weights, _ = ridge([parts[j] for j in rest], measured[rest], calibration.noise, parts)
+        weights, _ = ridge([parts[j] for j in rest], measured[rest], calibration.noise)
         refits.append(ratio_of(weights, parts[i]))
     error = np.abs(np.array(refits) / measured - 1)
     assert calibration.held_out.networks == 20
@@ -112,8 +114,8 @@ def test_held_out_errors_are_those_of_refits():
 def ratio_of(weights, blocks):
     """A network's latency from weights as `Calibration.correct` reads them; a group never seen has none."""
     calibration, *_ = fit(20)
-    named = {n: float(w) for n, w in weights.items() if n not in ("knots", "slopes")}
-    changed = {"weights": named, "knots_bytes": weights["knots"], "slopes": weights["slopes"]}
+    named = {n: float(w) for n, w in weights.items() if n != "stream"}
+    changed = {"weights": named, "stream": replace(calibration.stream, ms_per_byte=tuple(weights["stream"]))}
     return predict(Calibration(**{**vars(calibration), **changed}), [blocks])[0]
 
 
@@ -178,7 +180,7 @@ def test_weights_that_do_not_fit_the_cache():
     parts, measured, extra = some(60, 5)
     error = np.abs(predict(calibration, parts) / measured - 1)
     assert error.mean() < 0.02, "1 % of it is noise"
-    without = Calibration(**{**vars(calibration), "slopes": (0.0,) * 5})
+    without = Calibration(**{**vars(calibration), "stream": Stream((), (), ())})
     assert np.abs(predict(without, parts) / measured - 1).mean() > 2 * error.mean()
 
 
@@ -211,13 +213,13 @@ def test_save_and_load_keep_other_spaces(tmp_path):
         (lambda text: "", "not a calibration file"),
         (lambda text: "[1]", "not a calibration file"),
         (lambda text: "null", "not a calibration file"),
-        (lambda text: '{"format": 2, "spaces": [1]}', "not a calibration file"),
-        (lambda text: '{"format": 2}', "not a calibration file"),
-        (lambda text: text.replace('"format": 2', '"format": 9'), "format 9, this hwnas reads format 2"),
+        (lambda text: '{"format": 3, "spaces": [1]}', "not a calibration file"),
+        (lambda text: '{"format": 3}', "not a calibration file"),
+        (lambda text: text.replace('"format": 3', '"format": 9'), "format 9, this hwnas reads format 3"),
         (lambda text: text.replace(SPACE.hash, "f" * 16), f"no calibration for the space with hash {SPACE.hash}"),
         (lambda text: text.replace('"margin"', '"margarine"'), "damaged"),
         (lambda text: text.replace('"mape"', '"maple"'), "damaged"),
-        (lambda text: json.dumps({"format": 2, "spaces": {SPACE.hash: 3}}), "damaged"),
+        (lambda text: json.dumps({"format": 3, "spaces": {SPACE.hash: 3}}), "damaged"),
     ],
 )
 def test_files_that_are_no_calibration(tmp_path, damage, reason):

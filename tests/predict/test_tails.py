@@ -96,7 +96,10 @@ def test_tails_of_a_real_device(tmp_path):
     space = mobilenet(1, 8, 4, resolutions=(8,), stem=8, stem_stride=1, widths=((8, 12), (16, 24)), depth=2, strides=(1, 2), kernels=(3,),
                       expands=(1, 2), squeezes=(0,), acts=("relu",))  # fmt: skip
     device = find_device("tflite-cpu", tmp_path)
-    profile_space(space, device, tmp_path, networks=19, held_out=0, plan=Plan(rounds=1, repeats=1))
+    profile_space(space, device, tmp_path, networks=19, held_out=0, plan=Plan(rounds=1, repeats=1), network_rounds=2)
+    table = Table.read(tmp_path / "tflite-cpu" / "table.jsonl")
+    assert {len(table.samples(k)) for k in table.keys if k.startswith("net(")} == {2}
+    assert {len(table.samples(str(b))) for b in space.blocks} == {1}
     tails = measure_tails(space, device, tmp_path / "tflite-cpu", plan=Plan.single_shot(60, 0.0))
     assert tails.inferences >= 60 and 1 <= tails.usual["latency_p90_ms"] <= tails.usual["latency_p95_ms"]
     model = device_model(space, tmp_path / "tflite-cpu")

@@ -1,0 +1,53 @@
+"""Stream: what a network takes on top because its weights do not stay in the cache, in which a block that is timed alone has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+SOFTNESS = 0.4  # a cache of 1 MB begins to lose weights where 0.6 MB are touched, and has lost all where 1.4 MB are
+Numbers = TypeVar("Numbers", np.ndarray, Tensor)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Milliseconds a byte of weights, for each of some caches that a processor might have.
+
+    A weight is read again after all other weights and the activations in between were touched. Where these are more than the cache
+    holds, it has to be fetched from the next one. How large the caches are, and what share of all activations counts (a runtime writes to
+    the same memory over and over), nobody needs to know: a fit gives most of the time to the pairs that explain it.
+    """
+
+    caches_bytes: tuple[float, ...]
+    shares: tuple[float, ...]  # of the activations that blocks read and write, all together
+    ms_per_byte: tuple[float, ...]
+
+    def ms(self, weight_bytes: np.ndarray, activation_bytes: np.ndarray) -> np.ndarray:
+        """(n,) of networks with so many bytes of weights (n,), whose blocks read and write so many of activations (n,)."""
+        return lost(weight_bytes, activation_bytes, self.caches_bytes, self.shares) @ np.array(self.ms_per_byte)
+
+    def expected_ms(self, weight_bytes: Tensor, activation_bytes: Tensor) -> Tensor:
+        """() the same, differentiable."""
+        total = 0 * weight_bytes
+        for cache, share, ms_per_byte in zip(self.caches_bytes, self.shares, self.ms_per_byte):
+            total = total + ms_per_byte * _lost(weight_bytes, activation_bytes, cache, share)
+        return total
+
+    def times(self, factor: float) -> Stream:
+        """On a device that is so much slower."""
+        return Stream(self.caches_bytes, self.shares, tuple(factor * s for s in self.ms_per_byte))
+
+
+def lost(weight_bytes: np.ndarray, activation_bytes: np.ndarray, caches_bytes: Sequence[float], shares: Sequence[float]) -> np.ndarray:
+    """(n, caches) bytes of weights that are fetched again in each inference, if the cache and the share were the one's."""
+    columns = [_lost(weight_bytes, activation_bytes, cache, share) for cache, share in zip(caches_bytes, shares)]
+    return np.stack(columns, -1) if columns else np.zeros((len(weight_bytes), 0))
+
+
+def _lost(weight_bytes: Numbers, activation_bytes: Numbers, cache_bytes: float, share: float) -> Numbers:
+    full = (weight_bytes + share * activation_bytes) / cache_bytes
+    return weight_bytes * ((full - 1) / (2 * SOFTNESS) + 0.5).clip(0.0, 1.0)
