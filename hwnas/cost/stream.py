@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -28,7 +29,10 @@ class Stream:
 
     def ms(self, weight_bytes: np.ndarray, activation_bytes: np.ndarray) -> np.ndarray:
         """(n,) of networks with so many bytes of weights (n,), whose blocks read and write so many of activations (n,)."""
-        return lost(weight_bytes, activation_bytes, self.caches_bytes, self.shares) @ np.array(self.ms_per_byte)
+        per_byte = np.zeros(len(weight_bytes))
+        for share, knots, values in self._lines:
+            per_byte += np.interp(weight_bytes + share * activation_bytes, knots, values)
+        return weight_bytes * per_byte
 
     def expected_ms(self, weight_bytes: Tensor, activation_bytes: Tensor) -> Tensor:
         """() the same, differentiable."""
@@ -36,6 +40,16 @@ class Stream:
         for cache, share, ms_per_byte in zip(self.caches_bytes, self.shares, self.ms_per_byte):
             total = total + ms_per_byte * _lost(weight_bytes, activation_bytes, cache, share)
         return total
+
+    @cached_property
+    def _lines(self) -> list[tuple[float, np.ndarray, np.ndarray]]:
+        """(share, bytes touched (knots,), ms a byte of weights (knots,)): the caches of one share are one function, straight between knots."""
+        out = []
+        for share in sorted(set(self.shares)):
+            alike = [(c, ms) for c, s, ms in zip(self.caches_bytes, self.shares, self.ms_per_byte) if s == share]
+            knots = np.array(sorted({c * edge for c, _ in alike for edge in (1 - SOFTNESS, 1 + SOFTNESS)}))
+            out.append((share, knots, sum((ms * _full(knots / c) for c, ms in alike), np.zeros(len(knots)))))
+        return out
 
     def times(self, factor: float) -> Stream:
         """On a device that is so much slower."""
@@ -49,5 +63,9 @@ def lost(weight_bytes: np.ndarray, activation_bytes: np.ndarray, caches_bytes: S
 
 
 def _lost(weight_bytes: Numbers, activation_bytes: Numbers, cache_bytes: float, share: float) -> Numbers:
-    full = (weight_bytes + share * activation_bytes) / cache_bytes
-    return weight_bytes * ((full - 1) / (2 * SOFTNESS) + 0.5).clip(0.0, 1.0)
+    return weight_bytes * _full((weight_bytes + share * activation_bytes) / cache_bytes)
+
+
+def _full(times_the_cache: Numbers) -> Numbers:
+    """Share of the weights that is lost where so many times what the cache holds is touched."""
+    return ((times_the_cache - 1) / (2 * SOFTNESS) + 0.5).clip(0.0, 1.0)

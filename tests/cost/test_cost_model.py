@@ -13,6 +13,7 @@ from hwnas.block import Block
 from hwnas.cost import METRICS, CostModel, Stream, facts
 from hwnas.cost.facts import FILE_BYTES
 from hwnas.cost.precision import NODE_BYTES, precision
+from hwnas.cost.stream import lost
 from hwnas.lower import lower, to_onnx, to_tflite
 from hwnas.search import reachable
 from hwnas.spaces import mobilenet
@@ -173,6 +174,18 @@ def test_weights_that_do_not_fit_by_hand():
     broken = np.where(np.arange(len(isolated)) == 0, np.inf, isolated)
     infinite = CostModel(space, {"latency_ms": broken}, stream=Stream((1.0,), (0.0,), (0.0,))).cost(Z)[:, 0]
     assert not np.isnan(infinite).any()
+
+
+def test_the_lines_of_all_caches_are_the_sum_of_each():
+    rng = np.random.default_rng(0)
+    caches, shares = zip(*((c, s) for c in (3e4, 1e5, 2e5, 2e6) for s in (0.1, 0.9)))
+    stream = Stream(caches, shares, tuple(rng.normal(0, 1e-8, 8)))
+    weights, activations = 10 ** rng.uniform(3, 7, 500), 10 ** rng.uniform(3, 7, 500)
+    assert stream.ms(weights, activations) == pytest.approx(lost(weights, activations, caches, shares) @ np.array(stream.ms_per_byte))
+    slower = stream.times(3).ms(weights, activations)
+    assert slower == pytest.approx(3 * stream.ms(weights, activations))
+    one = stream.expected_ms(torch.tensor(weights[0]), torch.tensor(activations[0]))
+    assert float(one) == pytest.approx(stream.ms(weights[:1], activations[:1])[0])
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
