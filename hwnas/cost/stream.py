@@ -43,7 +43,7 @@ class Stream:
 
     @cached_property
     def _lines(self) -> list[tuple[float, np.ndarray, np.ndarray]]:
-        """(share, bytes touched (knots,), ms a byte of weights (knots,)): the caches of one share are one function, straight between knots."""
+        """(share, bytes touched (knots,), ms a byte of weights (knots,)): caches of one share make one function, straight between knots."""
         out = []
         for share in sorted(set(self.shares)):
             alike = [(c, ms) for c, s, ms in zip(self.caches_bytes, self.shares, self.ms_per_byte) if s == share]
