@@ -22,10 +22,10 @@ quickstart: install
 	$(BIN)/hwnas run quickstart
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not tensorflow"
+	$(BIN)/python -m pytest -n 2 -m "not tensorflow"
 
 test-all: install-all
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 lint: install
 	$(BIN)/ruff check .

@@ -14,8 +14,16 @@ os.environ["XDG_CONFIG_HOME"] = os.path.join(tempfile.gettempdir(), "hwnas-tests
 torch.set_num_threads(1)  # the networks here are small, and OpenMP threads that wait for a busy core can be 30 times slower
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share the suite (`pytest -n 2 --dist loadgroup`) file by file; what needs the command line's one run stays together."""
-    together = {item.path for item in items if "workplace" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("workplace" if item.path in together else str(item.path)))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """`pytest -n 2`: file by file, and the command line's tests together, which share one run of the tiny experiment.
+
+    (--dist loadgroup, which is made for this, scatters all tests since pytest 9.2: xdist 3.8 names groups in a field that is gone.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FileByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "tests/cli" if file.startswith("tests/cli/") else file
+
+    return FileByFile(config, log)  # type: ignore[arg-type]
