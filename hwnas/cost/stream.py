@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 SOFTNESS = 0.4  # a cache of 1 MB begins to lose weights where 0.6 MB are touched, and has lost all where 1.4 MB are
@@ -36,10 +37,8 @@ class Stream:
 
     def expected_ms(self, weight_bytes: Tensor, activation_bytes: Tensor) -> Tensor:
         """() the same, differentiable."""
-        total = 0 * weight_bytes
-        for cache, share, ms_per_byte in zip(self.caches_bytes, self.shares, self.ms_per_byte):
-            total = total + ms_per_byte * _lost(weight_bytes, activation_bytes, cache, share)
-        return total
+        caches, shares, ms = (torch.tensor(v, dtype=weight_bytes.dtype) for v in (self.caches_bytes, self.shares, self.ms_per_byte))
+        return (ms * _lost(weight_bytes, activation_bytes, caches, shares)).sum()
 
     @cached_property
     def _lines(self) -> list[tuple[float, np.ndarray, np.ndarray]]:
@@ -58,11 +57,10 @@ class Stream:
 
 def lost(weight_bytes: np.ndarray, activation_bytes: np.ndarray, caches_bytes: Sequence[float], shares: Sequence[float]) -> np.ndarray:
     """(n, caches) bytes of weights that are fetched again in each inference, if the cache and the share were the one's."""
-    columns = [_lost(weight_bytes, activation_bytes, cache, share) for cache, share in zip(caches_bytes, shares)]
-    return np.stack(columns, -1) if columns else np.zeros((len(weight_bytes), 0))
+    return _lost(weight_bytes[:, None], activation_bytes[:, None], np.array(caches_bytes), np.array(shares))
 
 
-def _lost(weight_bytes: Numbers, activation_bytes: Numbers, cache_bytes: float, share: float) -> Numbers:
+def _lost(weight_bytes: Numbers, activation_bytes: Numbers, cache_bytes: Numbers, share: Numbers) -> Numbers:
     return weight_bytes * _full((weight_bytes + share * activation_bytes) / cache_bytes)
 
 
