@@ -14,6 +14,7 @@ os.environ["XDG_CONFIG_HOME"] = os.path.join(tempfile.gettempdir(), "hwnas-tests
 torch.set_num_threads(1)  # the networks here are small, and OpenMP threads that wait for a busy core can be 30 times slower
 
 
+@pytest.hookimpl(optionalhook=True)  # without xdist there is no such hook
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """`pytest -n 2`: file by file, and the command line's tests together, which share one run of the tiny experiment.
 

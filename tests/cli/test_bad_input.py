@@ -60,6 +60,7 @@ def copied_table(workplace: Path, tmp_path: Path) -> Path:
 
 
 def test_a_table_of_another_machine_is_refused_and_left_alone(cli: Callable[..., Any], workplace: Path, copied_table: Path) -> None:
+    run = shutil.copytree(workplace / "runs/tiny", copied_table.parents[2] / "run")  # a search keeps in its run whose table it took
     header, _, rest = copied_table.read_text().partition("\n")
     foreign = json.loads(header)
     foreign["fingerprint"]["runtime"]["version"] = "0.0.1"
@@ -68,7 +69,7 @@ def test_a_table_of_another_machine_is_refused_and_left_alone(cli: Callable[...,
     done = cli("profile", "tflite-cpu", "--space", f"{workplace}/myspace.py:tiny", "--lut", copied_table.parent.parent)
     assert done.returncode == 2 and "another fingerprint" in done.stderr and "0.0.1" in done.stderr
     assert copied_table.read_bytes() == before
-    elsewhere = ("search", "runs/tiny", "--no-retime", "--lut", copied_table.parent.parent)
+    elsewhere = ("search", run, "--no-retime", "--lut", copied_table.parent.parent)
     searched = cli(*elsewhere, "--no-force")
     assert searched.returncode == 2 and "fingerprint" in searched.stderr
     forced = cli(*elsewhere)  # the run was made with `force`
