@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from time import perf_counter
 
@@ -39,7 +40,7 @@ class InheritedScorer:
         *,
         recalibration_images: int = 1024,
         valid_images: int | None = None,  # a stratified part of the search-validation split; None = all of it
-        batch: int = 250,
+        batch: int = 250,  # at most
         pool: Pool | None = None,  # of workers that do `scores_of`; None: scored here
         pool_from_s: float = 0.0,  # but what takes less is scored here, too
         cache: Path | None = None,  # JSON lines: a search that was killed goes on from there
@@ -50,7 +51,8 @@ class InheritedScorer:
         split = data.valid
         if valid_images is not None and valid_images < len(split):
             split = hold_out(split, 0, valid_images / len(split), valid_images)[1]
-        self.labels, self.batch, self._images = split.labels.numpy(), min(batch, len(split)), split.images
+        self.labels, self._images = split.labels.numpy(), split.images
+        self.batch = ceil(len(split) / ceil(len(split) / batch))  # alike, so that the last is hardly filled up
         self._training = Batches(data.train, min(256, recalibration_images), 0)
         self._rounds = max(1, min(recalibration_images // self._training.size, self._training.per_epoch))
         self._at_size = lru_cache(maxsize=8)(self._resized)
