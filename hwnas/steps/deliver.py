@@ -34,7 +34,7 @@ from .progress import Show, silent
 from .proof import own_file
 from .retime import table_facts
 from .retrain import retrain_winner
-from .rounds import Rounds
+from .rounds import FINAL, Rounds
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
 from .settle import MAX_ROUNDS, prove_in_doubt, search_again, settle
@@ -64,7 +64,7 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
     for left in reversed(range(MAX_ROUNDS)):
         module = _module(run, net, winner, scorer, show)
         images = calibration_images(run.data.train, run.space.input_size(winner.z), device.batch, seed=experiment.seed)
-        proof, files = prove_in_doubt(run, winner, module, folder, rounds, show, "the final file", "final file", ALWAYS, images)
+        proof, files = prove_in_doubt(run, winner, module, folder, rounds, show, "the final file", FINAL, ALWAYS, images)
         if proof.verdict != "FAIL" or not left or not as_searched:
             break
         tighter = rounds.aim(proof.kept, proof.counted)  # what it takes here: who slows the core may do so for ever

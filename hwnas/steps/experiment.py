@@ -89,6 +89,7 @@ class Experiment(_Section):
     seed: int = Field(default=0, ge=0)
     budgets: list[str] = []  # DEVICE:metric=value,...
     rules: Literal["default", "mlperf"] = "default"  # of the certificates
+    patience_s: float = Field(default=120.0, ge=0)  # to wait for a quieter minute, for each file that a neighbour makes fail
     also: list[Literal["fp32", "fp16", "int8", "int8-io"]] = []  # number formats that export writes beside the certified file
     profile: ProfileSettings = ProfileSettings()
     train: TrainSettings = TrainSettings()

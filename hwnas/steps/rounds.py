@@ -14,6 +14,7 @@ from .run_folder import RunFolder
 from .search import Winner
 
 AIM = 0.97  # of a measured limit: where the next round is sent. The machine's speed wanders
+INHERITED, FINAL = "inherited weights", "final file"  # what a round was a timing of
 MOSTLY = 0.5  # of a timing's inferences: where somebody slowed the core during more, a FAIL may be his and not the file's
 
 
@@ -34,7 +35,7 @@ class Rounds:
         """From now on only what passes is kept."""
         self.strict, self.kept = True, None
 
-    def add(self, run: RunFolder, winner: Winner, proof: Proof, of: str = "inherited weights", again: bool = False) -> None:
+    def add(self, run: RunFolder, winner: Winner, proof: Proof, of: str, again: bool = False) -> None:
         """again: the file of the round before was timed once more."""
         self.said.append({"of": of, "again": again, **_words(run, winner, proof, self.tighter)})
         keeps = proof.verdict != "INCONCLUSIVE" and share_used(self.blames(proof)) <= 1
@@ -50,9 +51,18 @@ class Rounds:
         """Whether a file of this architecture kept the budget in an earlier round, or would have without a neighbour."""
         return self.kept is not None and np.array_equal(self.kept.z, winner.z)
 
-    def doubtful(self, winner: Winner, proof: Proof) -> bool:
-        """Whether a FAIL is to be timed once more: the architecture had passed, or the core was not ours while it was timed."""
-        return proof.verdict == "FAIL" and (self.passed(winner) or proof.timing.slowed > MOSTLY)
+    def doubtful(self, winner: Winner, proof: Proof, of: str, again: bool) -> bool:
+        """Whether a FAIL is to be timed once more: the architecture had passed, or the core was not ours while it was timed.
+
+        A file that is judged by what it takes beside a neighbour (the final one; any, when rounds are strict) is timed more than once
+        again, for as long as the neighbour may be all that is wrong with it.
+        """
+        if proof.verdict != "FAIL":
+            return False
+        his = proof.timing.slowed > MOSTLY
+        if again:
+            return (self.strict or of == FINAL) and (his or share_used(proof.calm) <= 1)
+        return his or self.passed(winner)
 
     def aim(self, kept: Mapping[str, Any], counted: Mapping[str, float]) -> float:
         """The factor under which a file measured like this one would just keep its measured limits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import sleep
 
 import numpy as np
 from torch import nn
@@ -16,11 +17,12 @@ from ..score import RunScorer
 from .progress import Show, silent
 from .proof import Proof, prove
 from .refine import refine
-from .rounds import Rounds
+from .rounds import INHERITED, Rounds
 from .run_folder import RunFolder
 from .search import Winner
 
 MAX_ROUNDS = 3
+PAUSES = (0.0, 0.25, 0.75)  # of the experiment's patience: neighbours stay for tenths of a second, or for minutes
 WELL_USED = 0.93  # of the fullest limit; below it the search goes on with looser ones
 
 
@@ -73,17 +75,28 @@ def prove_in_doubt(
     rounds: Rounds,
     show: Show,
     title: str,
-    of: str = "inherited weights",
+    of: str = INHERITED,
     also: tuple[str, ...] = (),
     calibration: Calibration | None = None,
 ) -> tuple[Proof, dict[str, Path]]:
-    """`prove`, and once more where a failure is doubtful; both stand in the rounds, the later one counts."""
+    """`prove`, and once more after each of PAUSES while a failure is doubtful; all stand in the rounds, the last one counts."""
     proof, files = prove(run, winner, module, folder, show, title, also, calibration)
-    doubtful = rounds.doubtful(winner, proof)
-    rounds.add(run, winner, proof, of)
-    if doubtful:
-        earlier = proof
+    again, pauses_s = False, [share * run.experiment.patience_s for share in PAUSES]
+    for pause_s in pauses_s if run.experiment.patience_s else pauses_s[:1]:
+        doubtful = rounds.doubtful(winner, proof, of, again)
+        rounds.add(run, winner, proof, of, again)
+        if not doubtful:
+            return proof, files
+        _wait(pause_s, winner, show)
+        again, earlier = True, proof
         proof, files = prove(run, winner, module, folder, show, f"{title} again", also, calibration)
         proof = proof.after(earlier, winner.target)
-        rounds.add(run, winner, proof, of, again=True)
+    rounds.add(run, winner, proof, of, again)
     return proof, files
+
+
+def _wait(pause_s: float, winner: Winner, show: Show) -> None:
+    if pause_s:
+        with show(f"certify {winner.target.budget.device} {winner.target.budget.name}") as advance:
+            advance(0, 1, f"somebody slows the core: waiting {pause_s:.0f} s")
+            sleep(pause_s)
