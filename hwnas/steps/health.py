@@ -93,8 +93,16 @@ def health(
             "seed_sd": float(np.std(again - alone[: len(again)]) / np.sqrt(2)) if len(again) else None,
         },
         "networks": [
-            {"choices": space.decode(z), "alone": float(a), "inherited": float(i), "macs": float(m), "params": float(p), "kl": float(k)}
-            for z, a, i, (m, p), k in zip(Z, alone, inherited, costs, kl)
+            {
+                "choices": space.decode(z),
+                "alone": float(a),
+                "again": b,
+                "inherited": float(i),
+                "macs": float(m),
+                "params": float(p),
+                "kl": float(k),
+            }
+            for z, a, b, i, (m, p), k in zip(Z, alone, [*again.tolist(), *[None] * len(Z)], inherited, costs, kl)
         ],
         "verdict": verdict(ranks, gap, visits["most"]["visits"] / max(1, visits["least"]["visits"])),
     }
