@@ -35,15 +35,15 @@ ROWS = (*OWN, "macs", "macs, mean of both", "params", "params, mean of both", "c
 
 
 def rank_space() -> Space:
-    """Up to nine layers in three stages at 8 to 14 pixels: all that is elastic in `mobilenet` but squeezes and activations."""
+    """Up to nine layers in three stages at 6 to 12 pixels: all that is elastic in `mobilenet` but squeezes and activations."""
     return mobilenet(
         1,
-        14,
+        12,
         10,
-        resolutions=(8, 11, 14),
+        resolutions=(6, 9, 12),
         stem=8,
         stem_stride=1,
-        widths=((8, 16, 24), (12, 24, 36), (16, 32, 48)),
+        widths=((8, 12, 16), (12, 18, 24), (16, 24, 32)),
         depth=3,
         strides=(1, 2, 2),
         kernels=(3, 5),
