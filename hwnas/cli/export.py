@@ -50,7 +50,7 @@ def export(
 
 
 def run(
-    experiment: str = typer.Argument(help="An experiment.toml, or a built-in one: quickstart, fashion-mnist, cifar10."),
+    experiment: str = typer.Argument(help="An experiment.toml, or a built-in one: quickstart, fashion-mnist, cifar10, every-runtime."),
     out: Path = OUT_OR_DEFAULT,
     data: str = typer.Option("", "--data", help="In place of the experiment's data: where yours lie, e.g. cifar10:FOLDER."),
     workers: int = WORKERS,
