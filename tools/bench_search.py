@@ -5,7 +5,8 @@
     python tools/bench_search.py nasbench --table nasbench201_cifar10_9devices.parquet [--seeds 10]
     python tools/bench_search.py fleet [--devices 100]
 
-evolution: population 100 under a latency limit, scored by an untrained MLP of 3 x 400. Beside it once-for-all's EvolutionFinder, where
+evolution: population 100 under a latency limit, scored by an untrained MLP of 3 x 400. Beside it, where they are installed, pymoo's genetic
+    algorithm and optuna's NSGA-II (3,000 trials only), and once-for-all's EvolutionFinder, where
     `pip install --no-deps ofa==0.1.0.post202307202001` was run and FOLDER holds an `ofa_shim.py` that lets it import with today's
     torch. It gets the same scores, and the same table through a dictionary, which is faster than its own look-up code.
 exact: a knapsack of 20 slots x 12 candidates, proved by the mixed-integer program.
@@ -22,10 +23,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import contextlib
-import importlib
-import io
-import random
 import resource
 import sys
 import time
@@ -36,6 +33,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from search_peers import DEPTH, EXPANDS, KERNELS, RESOLUTIONS, STAGES, Problem, installed
 
 from hwnas.block import Block
 from hwnas.budget import Budget, Limit
@@ -50,7 +48,6 @@ from hwnas.space import Codes, Space
 from hwnas.spaces import mobilenet, nasbench201
 
 console = Console(width=140)
-RESOLUTIONS, KERNELS, EXPANDS, STAGES, DEPTH = (160, 176, 192, 208, 224), (3, 5, 7), (3, 4, 6), 5, 4
 
 
 class Clocked:
@@ -128,83 +125,18 @@ def evolution(options: argparse.Namespace) -> None:
         total = time.process_time() - started
         row = (f"{total:.2f}", f"{passes.total_s:.2f}", f"{total - passes.total_s:.2f}", f"{found.best_accuracy:.4f}")
         table.add_row(f"hwnas, seed {seed}", f"{len(found.codes):,}", *row)
-        if options.peers:
+        for name, peer in installed().items():
             passes = Clocked(forward)
+            problem = Problem(space, model, features, passes, limit)
             started = time.process_time()
-            count, best = ofa_search(space, model, features, passes, limit, options, seed)
+            count, best = peer(problem, options.generations, seed)
             total = time.process_time() - started
             row = (f"{total:.2f}", f"{passes.total_s:.2f}", f"{total - passes.total_s:.2f}", f"{best:.4f}")
-            table.add_row(f"once-for-all, seed {seed}", f"{count:,}", *row)
+            table.add_row(f"{name}, seed {seed}", f"{count:,}", *row)
     console.print(table)
     console.print(
         f"latency limit {limit:.1f} ms, at which 35 % of random architectures are feasible; {space.architectures:.2g} architectures"
     )
-
-
-def ofa_search(
-    space: Space, model: CostModel, features: Features, passes: Clocked, limit: float, options: argparse.Namespace, seed: int
-) -> tuple[int, float]:
-    """once-for-all's own EvolutionFinder, encoder and features; latency from one dictionary look-up a layer."""
-    sys.path.insert(0, options.peers)
-    importlib.import_module("ofa_shim")
-    from ofa.nas.accuracy_predictor import MobileNetArchEncoder
-    from ofa.nas.search_algorithm import EvolutionFinder
-
-    encoder = MobileNetArchEncoder(list(RESOLUTIONS), list(KERNELS), list(EXPANDS), [1, 2, 3, 4], STAGES)
-    counted = 0
-    price = {str(b): t for b, t in zip(space.blocks, model.tables["latency_ms"])}
-    keys: dict[tuple, float] = {}
-    for slot in space.slots:
-        axes = slot.axes
-        for values in product(*(range(len(g.values)) for g in axes)):
-            chosen = slot.chosen(dict(zip(axes, values))) or []
-            named = {g.name.split("_")[-1]: g.options[v] for g, v in zip(axes, values)}
-            cost = sum(price[str(b)] for b in map(slot.at, chosen) if b)
-            if chosen:
-                keys[slot.name, named["resolution"], named.get("kernel"), named.get("expand")] = cost
-
-    class Efficiency:
-        def get_efficiency(self, arch: dict) -> float:
-            r = arch["image_size"]
-            total = keys["stem", r, None, None] + keys["head", r, None, None]
-            for i in range(STAGES * DEPTH):
-                stage, j = divmod(i, DEPTH)
-                if j < arch["d"][stage]:
-                    total += keys[f"s{stage + 1}_l{j + 1}", r, arch["ks"][i], arch["e"][i]]
-            return total
-
-    class Accuracy:
-        arch_encoder = encoder
-
-        def predict_acc(self, archs: list[dict]) -> torch.Tensor:
-            nonlocal counted
-            counted += len(archs)
-            return torch.from_numpy(passes(np.array([encoder.arch2feature(a) for a in archs])[:, order].astype(np.float32)))
-
-    # once-for-all's features: resolution, kernels, expansions, each in the order of its lists: those of Features
-    order = np.arange(encoder.n_dim)
-    random.seed(seed)
-    np.random.seed(seed)
-    efficiency, accuracy = Efficiency(), Accuracy()
-    for arch in [encoder.random_sample_arch() for _ in range(20)]:  # the same scores and latencies for both
-        z = _code(space, arch)[None]
-        assert np.isclose(model.cost(z, ["latency_ms"])[0, 0], efficiency.get_efficiency(arch))
-        assert (features(z)[0] == encoder.arch2feature(arch)).all()
-    finder = EvolutionFinder(efficiency, accuracy, population_size=100, max_time_budget=options.generations, parent_ratio=0.25)
-    with contextlib.redirect_stdout(io.StringIO()):
-        _, best = finder.run_evolution_search(limit)
-    return counted, best[0]
-
-
-def _code(space: Space, arch: dict) -> np.ndarray:
-    choices: dict[str, object] = {g.name: g.decode(0) for g in space.genes}
-    choices["resolution"] = arch["image_size"]
-    for stage in range(STAGES):
-        choices[f"s{stage + 1}_depth"] = arch["d"][stage]
-        for j in range(DEPTH):
-            i = DEPTH * stage + j
-            choices |= {f"s{stage + 1}_l{j + 1}_kernel": arch["ks"][i], f"s{stage + 1}_l{j + 1}_expand": arch["e"][i]}
-    return space.encode(choices)
 
 
 # ---- exact --------------------------------------------------------------------------------------------------------------------
@@ -353,6 +285,7 @@ def main() -> None:
     arguments.add_argument("--devices", type=int, default=100)
     options = arguments.parse_args()
     torch.set_num_threads(1)
+    sys.path += [options.peers] * bool(options.peers)
     {"evolution": evolution, "exact": exact, "nasbench": nasbench, "fleet": fleet}[options.what](options)
 
 
