@@ -43,7 +43,8 @@ def test_the_worst_or_best_of_those_near_a_cost_is_drawn(pick: str) -> None:
     cost = CostModel(SPACE).cost(Z, ["macs"])[:, 0]
     near = Z[np.argsort(abs(cost - cost[0]), kind="stable")[:20]]
     expected = scorer.predict(near)
-    assert scorer.predict(got[None])[0] == (expected.max() if pick == "worst" else expected.min())
+    # one prediction alone may differ in its last bit from the same among twenty: another order of sums on some processors
+    assert scorer.predict(got[None])[0] == pytest.approx(expected.max() if pick == "worst" else expected.min(), rel=1e-12)
 
 
 def test_settings() -> None:
