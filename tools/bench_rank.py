@@ -7,7 +7,8 @@ another seed: no ranking can agree better with the first than that. All three su
 of passes through a network (an epoch of the sandwich rule counts four, one of FairNAS six). Kendall's tau with 95 % bootstrap
 intervals, beside the order by MACs and by parameters, and by pairs within a fifth of the MACs, where size cannot help.
 
-Resumable: every trained network and checkpoint stays in --out. A part of the training images keeps it within an hour of one core.
+Resumable: every trained network and checkpoint stays in --out. An hour of one core for the networks alone, a quarter for each
+supernet.
 """
 
 from __future__ import annotations

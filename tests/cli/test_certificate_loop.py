@@ -134,7 +134,7 @@ def test_a_neighbour_that_leaves_is_waited_for(workplace: Path, tmp_path: Path, 
     if first["verdict"] != "PASS" or finals[0]["verdict"] != "FAIL":
         pytest.skip("the machine is as slow as its table says, or twenty times as fast")
     assert [(r["of"], r["again"]) for r in finals[:3]] == [("final file", False), ("final file", True), ("final file", True)]
-    assert all(r["choices"] == first["choices"] for r in finals[:3]) and finals[2]["slowed"] < finals[1]["slowed"]
+    assert all(r["choices"] == first["choices"] for r in finals[:3]) and finals[1]["slowed"] == pytest.approx(0.8, abs=0.01)
     if finals[2]["verdict"] == "PASS":
         assert certificate["verdict"] == "PASS" and len(finals) == 3, "no smaller architecture was asked for"
 
