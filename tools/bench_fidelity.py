@@ -150,12 +150,12 @@ def bench(space: Space, device: Device, lut: Path, plan: Plan) -> dict[str, dict
     else:
         then, drift = sitting(space, device, lut, "winners", picked, often)
         timed = {"random": (random, first), "winners": (picked, then)}
-    results = {}
+    results, blocks = {}, first.values()
     for which, (Z, table) in timed.items():
         models = {"calibrated": model}
         if table is not first:
             models["drift"] = device_model(space, folder, drift=drift)
-        elif np.isfinite(plain := np.array([first.values().get(str(b), np.nan) for b in space.blocks])).all():  # all were measured
+        elif np.isfinite(plain := np.array([blocks.get(str(b), np.nan) for b in space.blocks])).all():  # all were measured
             models = {"plain sum": CostModel(space, {"latency_ms": plain})} | models
         ms, own = latencies(table, space, np.array(Z))
         ran = np.isfinite(ms)
