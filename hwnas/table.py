@@ -20,6 +20,7 @@ from .sample import Clock, Sample
 # History of the format: 1: header {format, device, fingerprint, hwnas, created}; rows {key, round, sitting, ...sample};
 #    rows of the sentinel also {at}: seconds since 1970.
 FORMAT = 1
+TRIMMED = 0.25  # of the rounds at either end: see Table.values
 SENTINEL = "sentinel"  # key of the rows of the block that is the same in every table; no block's key, which have brackets
 
 
@@ -132,16 +133,15 @@ class Table:
         clock: "auto" is CPU time where every sample has it (single-threaded runs on a CPU), else wall time. How fast the
         machine was at the time, is divided out: see Level.
         """
-        return {key: float(scipy.stats.trim_mean(rounds, 0.25)) for key, rounds in self._rounds(clock).items()}
-
-    def noise(self, clock: Clock = "auto") -> dict[str, float]:
-        """Key -> how far its rounds are apart: (largest - smallest) / median of the rounds' own values; 0 for a single round."""
-        return {key: float((max(v) - min(v)) / np.median(v)) for key, v in self._rounds(clock).items()}
+        return {key: float(scipy.stats.trim_mean(rounds, TRIMMED)) for key, rounds in self._rounds(clock).items()}
 
     def standard_error(self, clock: Clock = "auto") -> dict[str, float]:
-        """Key -> what its value may be off by for want of rounds: their deviation / sqrt(rounds) / mean; of keys with two or more."""
-        each = self._rounds(clock)
-        return {key: float(np.std(v, ddof=1) / np.sqrt(len(v)) / np.mean(v)) for key, v in each.items() if len(v) > 1}
+        """Key -> the standard error of its value, relative to it; of keys with two rounds or more.
+
+        That of a trimmed mean (Tukey and McLaughlin, 1963): the deviation of the rounds with those at either end drawn in to the outermost
+        that is kept, over the share kept and sqrt(rounds).
+        """
+        return {key: _standard_error(np.array(rounds)) for key, rounds in self._rounds(clock).items() if len(rounds) > 1}
 
     def level(self, clock: Clock = "auto") -> Level:
         """How slow the machine was at each row."""
@@ -210,6 +210,13 @@ class Table:
             for r, (line, sample) in rounds.items():
                 rounds[r] = line, sample.against(self.best_ns)
         self._sentinels = [(line, group, sample.against(self.best_ns)) for line, group, sample in self._sentinels]
+
+
+def _standard_error(rounds: np.ndarray) -> float:
+    n = len(rounds)
+    ordered, cut = np.sort(rounds), int(TRIMMED * n)
+    drawn_in = np.clip(ordered, ordered[cut], ordered[-1 - cut])
+    return float(np.std(drawn_in, ddof=1) / (1 - 2 * cut / n) / np.sqrt(n) / scipy.stats.trim_mean(ordered, TRIMMED))
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

@@ -32,9 +32,8 @@ def test_values_take_all_rounds_of_a_key(table, path):
         table.append("a", round, sample(ms))
     table.append("b", 0, sample(3))
     assert table.values() == Table.read(path).values() == {"a": pytest.approx(1.15), "b": 3.0}
-    assert table.noise()["a"] == pytest.approx(0.3 / 1.15) and table.noise()["b"] == 0
-    deviation = ((0.15**2 + 0.05**2) * 2 / 3) ** 0.5  # of the sample
-    assert table.standard_error() == {"a": pytest.approx(deviation / 2 / 1.15)}
+    deviation = (4 * 0.05**2 / 3) ** 0.5  # of 1.1, 1.1, 1.2, 1.2: the outer two drawn in
+    assert table.standard_error() == {"a": pytest.approx(deviation / 0.5 / 4**0.5 / 1.15)}, "b's one round says nothing of itself"
 
 
 def test_a_failed_key_has_a_reason_and_no_value(table):
@@ -63,7 +62,7 @@ def test_a_drift_that_the_sentinel_shows_is_divided_out(table):
             table.append(SENTINEL, round, sample(2 * slow))
         table.append("a", round, sample(8 * slow))
     assert table.drift()[1, 2] == pytest.approx(1.25) and table.drift()[1, 3] == 1.0
-    assert table.noise()["a"] == pytest.approx(0) and table.values() == {"a": pytest.approx(8.0)}
+    assert table.standard_error()["a"] == pytest.approx(0) and table.values() == {"a": pytest.approx(8.0)}
     assert SENTINEL not in table.keys
 
 
@@ -71,7 +70,7 @@ def test_one_disturbed_sentinel_changes_nothing(table):
     for round, slow in enumerate([1.0, 1.0, 1.7, 1.0, 1.0]):
         table.append(SENTINEL, round, sample(2 * slow))
         table.append("a", round, sample(8))
-    assert table.values() == {"a": pytest.approx(8.0)} and table.noise()["a"] == pytest.approx(0)
+    assert table.values() == {"a": pytest.approx(8.0)} and table.standard_error()["a"] == pytest.approx(0)
 
 
 def test_a_drift_within_a_round_is_seen_where_it_was(table):
@@ -108,7 +107,7 @@ def test_how_fast_the_core_was_beside_a_row_is_divided_out(table):
     for round, slow in enumerate([1.0, 1.1, 1.0, 1.05, 1.0]):
         wall = (round_ns := int(8 * MS * slow), round_ns, round_ns)
         table.append("a", round, Sample(wall, wall, reference_ns=(int(40_000 * slow),) * 3, best_ns=40_000))
-    assert table.values() == {"a": pytest.approx(8.0, rel=1e-3)} and table.noise()["a"] == pytest.approx(0, abs=1e-3)
+    assert table.values() == {"a": pytest.approx(8.0, rel=1e-3)} and table.standard_error()["a"] == pytest.approx(0, abs=1e-3)
 
 
 def test_a_machine_that_is_slowed_nearly_always_is_that_machine(table):

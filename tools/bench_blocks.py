@@ -7,8 +7,8 @@
 Goal: with 20 % of the blocks shown, the others within 2 % in the median.
 
 Prints the median and the 90th percentile of |predicted / measured - 1| over the blocks that were not shown, for 10, 20 and 40 % shown, and
-how many lie in the 95 % interval. Baselines in the same run: least squares alone, and a random forest. "spread" is how far the rounds of a
-block lie apart: no predictor can be much better than that over the root of the rounds.
+how many lie in the 95 % interval. Baselines in the same run: least squares alone, and a random forest. What a typical block is known within
+(95 %) is printed, too: no predictor can be much better than a third of that.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ for name in args.devices:
     values = table.values()
     blocks = [b for b in pool if str(b) in values]
     ms = {b: values[str(b)] for b in blocks}
-    print(f"\n{name}: spread {quietness.noise:.1%}\n{'':16}" + "".join(f"{share:>22.0%}" for share in (0.1, 0.2, 0.4)))
+    print(
+        f"\n{name}: a typical block known within {2 * quietness.error:.1%}\n{'':16}"
+        + "".join(f"{share:>22.0%}" for share in (0.1, 0.2, 0.4))
+    )
     for method, (predict, choose) in METHODS.items():
         cells, medians = [], []
         for share in (0.1, 0.2, 0.4):

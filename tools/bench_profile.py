@@ -87,7 +87,7 @@ def main() -> None:
     print(f"goals: {GOAL_MINUTES:g} minutes for 300 blocks, {GOAL_PREPARE_MS:g} ms to prepare one (int8 {GOAL_INT8_MS:g}),", end=" ")
     print(f"two profiles {GOAL_APART:.0%} apart")
     compared = f" {'hours apart':>11} {'median apart':>12} {'p90':>6} {'bias':>6}" if options.again else ""
-    print(f"{'device':16} {'minutes':>7} {'failed':>6} {'prepare ms':>10} {'p90':>6} {'rounds apart':>12}{compared}  machine")
+    print(f"{'device':16} {'minutes':>7} {'failed':>6} {'prepare ms':>10} {'p90':>6} {'known within':>12}{compared}  machine")
     folder, missed, left = options.lut / ("again" if options.again else "first"), [], []
     for device in runtimes(options.devices):
         jobs = {str(block): Job.of(block, device.batch) for block in chosen}
@@ -114,7 +114,7 @@ def main() -> None:
                 spent["minutes"] += (time.monotonic() - start) / 60
                 write_atomic(log, json.dumps(spent))
         line = f"{device.name:16} {spent['minutes']:7.1f} {quietness.failed:6} {spent['prepare_ms']:10.1f} {spent['prepare_p90_ms']:6.1f}"
-        line += f" {quietness.noise:12.1%}"
+        line += f" {2 * quietness.error:12.1%}"
         if spent["minutes"] > GOAL_MINUTES * max(len(chosen) / 300, 1):
             missed.append(f"{device.name}: over {GOAL_MINUTES:g} minutes for 300 blocks")
         if spent["prepare_ms"] > (goal := GOAL_INT8_MS if device.dtype == "int8" else GOAL_PREPARE_MS):

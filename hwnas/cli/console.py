@@ -41,7 +41,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def bar(title: str) -> Iterator[Advance]:
-    """A progress bar with elapsed and remaining time; where stderr is no terminal, a line when it begins and one when it ends."""
+    """A progress bar with elapsed and remaining time; where stderr is no terminal, a line when it is done."""
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=24),

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from ..architecture import short_name
 from ..cost import METRICS
-from ..steps import Experiment, RunFolder, deliver, finalist, load_experiment, load_supernet, profile_devices, summarize, train_supernet
-from ..steps.search import make_scorer
+from ..steps import Experiment, RunFolder, deliver, load_experiment, profile_devices, summarize, train_supernet
 from ..tasks import Workers
 from .console import JSON, LUT, RAY, RUN, WORKERS, bar, count, say, show_json, show_table
 from .search import find_winners, retime
+from .settle import settle_all
 from .train import announce
 
 OUT_OR_DEFAULT = typer.Option(None, "--out", help="Folder of the run; default runs/NAME.", show_default=False)
@@ -77,13 +77,8 @@ def _finish(run: RunFolder, json: bool, workers: int, ray: str) -> None:
     """Search (if need be), export, certify, and the table."""
     retime(run)
     with Workers(workers, ray) as hands:
-        for model, winner in find_winners(run, hands):
-            own = run.for_budget(winner.target.budget)
-            net = load_supernet(own)
-            scorer = make_scorer(own, net, hands)
-            if own.retraining.epochs:
-                winner = finalist(own, net, model, winner, scorer, bar)
-            deliver(own, net, model, winner, scorer, bar)
+        for job in settle_all(run, find_winners(run, hands), hands):
+            deliver(job.run, job.net, job.model, job.winner, job.scorer, bar)
     summary = summarize(run)
     if json:
         show_json(summary)

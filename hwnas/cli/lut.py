@@ -54,7 +54,7 @@ def show(
     """What a table holds: under what it was measured, how quiet the machine was, how far it can be trusted, its slowest blocks."""
     path = table_path(device, lut)
     table = Table.read(path)
-    values, noise, others, quietness = table.values(), table.noise(), metrics_of(table), Quietness.of(table)
+    values, errors, others, quietness = table.values(), table.standard_error(), metrics_of(table), Quietness.of(table)
     reports = Trust.load_all(path.parent / "trust.json")
     estimate = is_estimate(table.fingerprint)
     blocks = {k: v for k, v in values.items() if not k.startswith("net(")}
@@ -63,7 +63,8 @@ def show(
         data: dict[str, Any] = {"device": table.device, "fingerprint": table.fingerprint, "provenance": table.provenance}
         data |= {"estimate": estimate, "quiet": quietness.quiet, "verdict": str(quietness), "trust": [t.to_dict() for t in reports]}
         rows = [
-            {"key": k, "latency_ms": values[k], "noise": noise[k]} | {f: told[k] for f, told in others.items() if k in told} for k in values
+            {"key": k, "latency_ms": values[k], "standard_error": errors.get(k)} | {f: told[k] for f, told in others.items() if k in told}
+            for k in values
         ]
         show_json(data | {"rows": rows, "failed": table.failed})
         return
@@ -81,8 +82,9 @@ def show(
     body = []
     for k in order[: slowest or None]:
         more = [f"{told[k] / scale:.3g}" if k in told else "" for told, scale in shown.values()]
-        body.append((k, f"{1000 * blocks[k]:.1f}", f"{noise[k]:.1%}", *more))
-    show_table("slowest blocks" if slowest else "blocks", ["block", ">us", ">rounds apart", *shown], body)
+        known = f"{2 * errors[k]:.1%}" if k in errors else ""  # a single round tells nothing of itself
+        body.append((k, f"{1000 * blocks[k]:.1f}", known, *more))
+    show_table("slowest blocks" if slowest else "blocks", ["block", ">us", ">known within", *shown], body)
     for key, reason in table.failed.items():
         out.print(f"failed: {key}: {reason}", highlight=False)
 
@@ -152,7 +154,7 @@ def diff(
     body: list[tuple[object, ...]]
     groups = {"all blocks": found.blocks, "networks": found.networks, **found.by_kind}
     body = [(n, r.n, f"{r.median:.3f}", f"{r.p10:.3f}", f"{r.p90:.3f}") for n, r in groups.items() if r]
-    note = f"rounds of a typical row are {found.noise:.1%} apart: changes below that say nothing"
+    note = f"the change of a typical row is known within {2 * found.error:.1%}: smaller ones say nothing"
     show_table("B / A", ["", ">rows", ">median", ">p10", ">p90"], body, note)
     body = [(k, f"{1000 * x:.1f}", f"{1000 * y:.1f}", f"{r:.3f}") for k, x, y, r in found.changed[:rows]]
     show_table("changed most, against all others", ["row", ">A us", ">B us", ">B / A"], body)

@@ -101,8 +101,8 @@ class _Found:
         if self.estimate:
             out.print(f"ESTIMATE from a datasheet: nothing was measured. Table: {self.folder}", highlight=False)
             return
-        for key, noise in self.quietness.noisiest[:3]:
-            out.print(f"noisiest: {key}: rounds {noise:.1%} apart", highlight=False)
+        for key, error in self.quietness.noisiest[:3]:
+            out.print(f"noisiest: {key}: known within {2 * error:.1%}", highlight=False)
         out.print(f"sum of blocks alone: {self.calibration.plain}", highlight=False)
         out.print(f"calibrated, left out: {self.calibration.held_out}", highlight=False)
         out.print(f"trust: {self.trust.verdict}; {self.trust}", highlight=False)

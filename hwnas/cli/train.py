@@ -10,13 +10,13 @@ import typer
 
 from ..architecture import short_name
 from ..errors import HwnasError, did_you_mean
-from ..steps import Experiment, RunFolder, finalist, load_experiment, load_supernet, retrain_winner, train_supernet
+from ..steps import Experiment, RunFolder, load_experiment, retrain_winner, train_supernet
 from ..steps.retime import mistrust
-from ..steps.search import make_scorer
 from ..tasks import Workers
 from ..train import Recipe
 from .console import LUT, RAY, RUN, WORKERS, bar, count, say
 from .search import BUDGET_HELP, find_winners
+from .settle import settle_all
 
 TRAIN_BUDGET = typer.Option([], "--budget", "-b", help=f"What an architecture is learned for. {BUDGET_HELP}")
 OUT = typer.Option(..., "--out", help="Folder of the run, e.g. runs/x.")
@@ -89,16 +89,11 @@ def retrain(
         if opened.experiment.devices and name not in opened.experiment.devices:  # none at all: the search says so
             raise did_you_mean("--device", name, opened.experiment.devices)
     with Workers(workers, ray) as hands:
-        found = find_winners(opened, hands)
-    for model, winner in found:
-        if device and winner.target.budget.device not in device:
-            continue
-        own = opened.for_budget(winner.target.budget)
-        net = load_supernet(own)
-        chosen = finalist(own, net, model, winner, make_scorer(own, net), bar)
-        retrain_winner(own, net, chosen, bar)
-        if chosen.note and (top > 1 or width != 1):
-            say(f"{chosen.target.budget.device} {chosen.target.budget.name}: {chosen.note}")
+        found = [(m, w) for m, w in find_winners(opened, hands) if not device or w.target.budget.device in device]
+        for job in settle_all(opened, found, hands):
+            retrain_winner(job.run, job.net, job.settled, bar)
+            if job.settled.note and (top > 1 or width != 1):
+                say(f"{job.settled.target.budget.device} {job.settled.target.budget.name}: {job.settled.note}")
     say(f"Next: hwnas export {run}")
 
 

@@ -152,9 +152,8 @@ class CostModel:
 
     @cached_property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
-        counts = [facts(b) for b in self.space.blocks]
         share = self.precision.activation / FLOAT_BYTES
-        return np.array([share * f.memory_bytes for f in counts], float), np.array([share * f.out_bytes for f in counts], float)
+        return share * self._touched[_TOUCHED], share * np.array([facts(b).out_bytes for b in self.space.blocks], float)
 
     @cached_property
     def _by_option(self) -> dict[str, list[Tensor]]:

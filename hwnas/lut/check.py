@@ -16,7 +16,7 @@ from ..cost.facts import facts, program_of
 from ..device import Device
 from ..errors import HwnasError
 from ..lower.features import features
-from ..measure.quietness import DRIFT_LIMIT, NOISE_LIMIT, QUARANTINE, REJECTED_LIMIT
+from ..measure.quietness import DRIFT_LIMIT, ERROR_LIMIT, QUARANTINE, REJECTED_LIMIT
 from ..predict.choose import OVERHEAD
 from ..predict.trust import Trust, table_digest
 from ..sample import Sample
@@ -184,7 +184,7 @@ def _usual(sums: np.ndarray, times: np.ndarray) -> np.ndarray:
 def _machine(table: Table) -> Iterator[Finding]:
     samples = [s for key in table.keys for s in table.samples(key)]
     good = [s for s in samples if s.error is None]
-    keys, failed, noise = table.keys, table.failed, table.noise()
+    keys, failed, errors = table.keys, table.failed, table.standard_error()
     if failed and len(failed) > FAILED_LIMIT * len(keys):
         reason, count = Counter(r[:80] for r in failed.values()).most_common(1)[0]
         yield Finding("warning", "failed", f"{len(failed)} of {len(keys)} failed; {count} with {reason!r}")
@@ -192,9 +192,9 @@ def _machine(table: Table) -> Iterator[Finding]:
         rejected = sum(s.rejected for s in good) / repeats
         if rejected > REJECTED_LIMIT:
             yield Finding("warning", "preempted", f"{rejected:.0%} of repeats: other programs wanted the core")
-    if noise and np.median(list(noise.values())) > NOISE_LIMIT:
-        worst = ", ".join(f"{k} {v:.0%}" for k, v in sorted(noise.items(), key=lambda item: -item[1])[:3])
-        yield Finding("warning", "noise", f"rounds of a typical row are {np.median(list(noise.values())):.0%} apart; noisiest: {worst}")
+    if errors and (typical := float(np.median(list(errors.values())))) > ERROR_LIMIT:
+        worst = ", ".join(f"{k} {2 * v:.0%}" for k, v in sorted(errors.items(), key=lambda item: -item[1])[:3])
+        yield Finding("warning", "noise", f"a typical row is known within {2 * typical:.0%} only; noisiest: {worst}")
     drift: dict[int, list[float]] = defaultdict(list)
     for (sitting, _), level in table.drift().items():
         drift[sitting].append(level)

@@ -39,7 +39,7 @@ class TableDiff:
     networks: Ratio | None
     by_kind: dict[str, Ratio]  # "op=mbconv", "kernel=7", ... of blocks
     changed: tuple[tuple[str, float, float, float], ...]  # (key, A ms, B ms, ratio), farthest first
-    noise: float  # how far the rounds of a typical row are apart, the larger of the two tables: changes below it say nothing
+    error: float  # relative standard error of a typical row's change, for want of rounds
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,7 +60,7 @@ def diff_tables(a: Table, b: Table) -> TableDiff:
             groups.setdefault(name, []).append(ratio[k])
     middle = float(np.median(list(ratio.values())))
     order = sorted(common, key=lambda k: -abs(np.log(ratio[k] / middle)))
-    levels = [float(np.median(list(t.noise().values()) or [0.0])) for t in (a, b)]
+    errors = [float(np.median(list(t.standard_error().values()) or [0.0])) for t in (a, b)]
     return TableDiff(
         tuple(differences(a.fingerprint, b.fingerprint)),
         tuple(k for k in values_a if k not in values_b),
@@ -70,7 +70,7 @@ def diff_tables(a: Table, b: Table) -> TableDiff:
         Ratio.of(np.array([ratio[k] for k in networks])) if networks else None,
         {name: Ratio.of(np.array(r)) for name, r in sorted(groups.items()) if len(r) < len(blocks)},
         tuple((k, values_a[k], values_b[k], ratio[k]) for k in order),
-        max(levels),
+        float(np.hypot(errors[0], errors[1])),
     )
 
 

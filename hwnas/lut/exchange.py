@@ -26,7 +26,7 @@ from .raw import RawTable
 
 METADATA = b"hwnas"  # key of the header in a parquet file's schema
 BLOCK_COLUMNS = ("op", "cin", "cout", "height", "width", "stride", "kernel", "expand", "se", "inputs", "act")
-COLUMNS = ("key", "kind", *BLOCK_COLUMNS, "latency_ms", "rounds", "rounds_apart", "first_run_ms", "load_s", "error")
+COLUMNS = ("key", "kind", *BLOCK_COLUMNS, "latency_ms", "rounds", "standard_error", "first_run_ms", "load_s", "error")
 
 
 def shareable(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -50,7 +50,7 @@ def shareable(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def export_csv(path: Path, out: Path) -> str:
     """One line for each block and network: what it is and its latency. For spreadsheets; raw timings stay behind."""
     table = Table.read(path)
-    values, noise, failed = table.values(), table.noise(), table.failed
+    values, errors, failed = table.values(), table.standard_error(), table.failed
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -64,7 +64,7 @@ def export_csv(path: Path, out: Path) -> str:
         if key in failed:
             line["error"] = facts_only(failed[key])
         else:
-            line |= {"latency_ms": f"{values[key]:.6g}", "rounds_apart": f"{noise[key]:.4f}"}
+            line |= {"latency_ms": f"{values[key]:.6g}", "standard_error": f"{errors[key]:.4f}" if key in errors else ""}
             for name in ("first_run_ms", "load_s"):
                 if found := [v for s in samples if (v := getattr(s, name)) is not None]:
                     line[name] = f"{np.median(found):.6g}"

@@ -8,7 +8,7 @@ from statistics import median
 from ..table import Table
 
 CONDITIONS = ("load_average", "temperature_c", "frequency_mhz")
-REJECTED_LIMIT, DRIFT_LIMIT, NOISE_LIMIT = 0.10, 0.05, 0.05
+REJECTED_LIMIT, DRIFT_LIMIT, ERROR_LIMIT = 0.10, 0.05, 0.025  # of the last, two make the 95 % interval
 SLOWED_LIMIT = 0.50  # below it most rounds of a block have repeats that nobody slowed, and those count
 QUARANTINE = 0.20  # a row next to sentinels this far off is measured again: so much is not divided out as drift
 FREQUENCY_LIMIT, HOT_C = 0.05, 85.0
@@ -20,7 +20,7 @@ class Quietness:
 
     rejected: float  # share of repeats in which something else had the core
     drift: float  # largest distance of the sentinel's level in a round from its median
-    noise: float  # how far the rounds of a block are apart, the median over blocks
+    error: float  # relative standard error of a block's latency, for want of rounds; the median over blocks
     noisiest: tuple[tuple[str, float], ...]  # the five keys with most of it
     failed: int  # keys without a value
     slowed: float = 0.0  # share of repeats in which somebody slowed the core: see Sample.slowed
@@ -36,15 +36,15 @@ class Quietness:
         """The quietness of all rows of a table."""
         samples = [s for key in table.keys for s in table.samples(key) if s.error is None]
         repeats = sum(len(s.wall_ns) for s in samples)
-        noise = sorted(table.noise().items(), key=lambda item: -item[1])
+        errors = sorted(table.standard_error().items(), key=lambda item: -item[1])
         seen = {n: [s.conditions[n] for s in samples if s.conditions and n in s.conditions] for n in CONDITIONS}
         frequency, host = seen["frequency_mhz"], table.fingerprint.get("host", {})
         return Quietness(
             rejected=sum(s.rejected for s in samples) / max(repeats, 1),
             slowed=sum(int(s.slowed.sum()) for s in samples) / max(repeats, 1),
             drift=max((abs(level - 1) for level in table.drift().values()), default=0.0),
-            noise=noise[len(noise) // 2][1] if noise else 0.0,
-            noisiest=tuple(noise[:5]),
+            error=errors[len(errors) // 2][1] if errors else 0.0,
+            noisiest=tuple(errors[:5]),
             failed=len(table.failed),
             quarantined=len(table.drifted(QUARANTINE)),
             frequency_mhz=(min(frequency), max(frequency)) if frequency else None,
@@ -68,7 +68,7 @@ class Quietness:
                     self.drift > DRIFT_LIMIT,
                     f"the sentinel block drifted by {self.drift:.0%}: the clock frequency changes, or memory is shared",
                 ),
-                (self.noise > NOISE_LIMIT, f"the rounds of a typical block are {self.noise:.0%} apart"),
+                (self.error > ERROR_LIMIT, f"a typical block is known within {2 * self.error:.0%} only: more rounds would help"),
                 (high - low > FREQUENCY_LIMIT * high, f"the clock frequency went from {low:.0f} to {high:.0f} MHz"),
                 ((self.temperature_c or 0.0) > HOT_C, f"it was {self.temperature_c or 0:.0f} C hot: it may have been throttled"),
                 (self.quarantined > 0, f"{self.quarantined} rows were measured at over {QUARANTINE:.0%} off its usual speed, twice"),
@@ -103,5 +103,6 @@ class Quietness:
 
     def __str__(self) -> str:
         slowed = f"{self.slowed:.0%} slowed by somebody on the same core, " if self.slowed else ""
-        figures = f"{self.rejected:.1%} of repeats preempted, {slowed}sentinel within {self.drift:.1%}, rounds {self.noise:.1%} apart"
+        known = f"a typical block known within {2 * self.error:.1%}"
+        figures = f"{self.rejected:.1%} of repeats preempted, {slowed}sentinel within {self.drift:.1%}, {known}"
         return f"quiet: {figures}" if self.quiet else f"noisy: {'; '.join(self.reasons)}. CPU time was used where there is one"

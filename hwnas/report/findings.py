@@ -18,7 +18,7 @@ from ..search import Target
 from ..shipped import table_folder
 from ..space import Codes, Space
 from ..spaces import load_space
-from ..steps import Experiment, RunFolder
+from ..steps import Experiment, RunFolder, retrain_folder
 from ..steps.cross import read_cells
 from ..steps.retime import recorded_drift
 from ..steps.search import scores_path
@@ -107,8 +107,9 @@ class Findings:
             else:
                 missing.append(f"No training curve of the {title} yet: `hwnas train` or `hwnas run` writes it.")
         for o in outcomes:
-            for path in sorted((o.folder / "retrain").glob("*/metrics.jsonl"), key=lambda p: p.stat().st_mtime)[-1:]:
-                curves[f"{o.budget.device} {o.budget.name}, alone"] = read_lines(path)
+            own = run.for_budget(o.budget)
+            if o.z is not None and (rows := read_lines(retrain_folder(own, o.z) / "metrics.jsonl")):
+                curves[f"{o.budget.device} {o.budget.name}, alone"] = rows
         if not outcomes:
             missing.append(f"No budget yet: `hwnas search {run.path} --budget DEVICE:latency=2ms`.")
         health = tuple(h for p in sorted(run.path.glob("health-*.json")) if (h := read_json(p)))

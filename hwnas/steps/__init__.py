@@ -7,7 +7,7 @@ from .health import health
 from .profile import profile_devices
 from .progress import Show, silent
 from .retime import retime_devices
-from .retrain import candidates, finalist, retrain_winner
+from .retrain import candidates, finalist, retrain_folder, retrain_winner
 from .run_folder import RunFolder
 from .search import Winner, search_target
 from .summary import summarize
@@ -28,6 +28,7 @@ __all__ = [
     "retime_devices",
     "candidates",
     "finalist",
+    "retrain_folder",
     "retrain_winner",
     "search_target",
     "silent",

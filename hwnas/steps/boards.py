@@ -73,11 +73,11 @@ def profile_boards(
     if len(queues) == 1 and not ray:
         alone += queues.popitem()[1]
     for device in alone:
-        with show(f"profile {device.name}") as advance:
-            try:
+        try:
+            with show(f"profile {device.name}") as advance:
                 profiling(device, lut, advance)
-            except HwnasError as error:
-                failed[device.name] = str(error)
+        except HwnasError as error:
+            failed[device.name] = str(error)
     if not queues:
         return failed
     far = bool(ray)

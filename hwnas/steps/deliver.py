@@ -1,4 +1,4 @@
-"""Step 5: files, and the proof that each keeps its budget."""
+"""Step 6: files, and the proof that each keeps its budget."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from .progress import Show, silent
 from .proof import own_file
 from .retime import table_facts
 from .retrain import retrain_winner
-from .rounds import FINAL, Rounds
+from .rounds import FINAL
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
-from .settle import MAX_ROUNDS, prove_in_doubt, search_again, settle
+from .settle import prove_in_doubt, settle, settle_anew
 
 ALWAYS = (".onnx", ".tflite", ".safetensors")  # suffixes of the files in every bundle
 LAYER_SAMPLES = 16  # batches of training images on which the layers of an int8 file are compared
 
 
 def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, scorer: RunScorer, show: Show = silent) -> dict[str, Any]:
-    """Settles on an architecture, trains it further if asked for, writes its files, and returns what certificate.json says.
+    """Trains what was settled on further if asked for, writes its files, and returns what certificate.json says.
 
     Every round stands in the certificate; should the final file fail where its architecture had passed, the search goes on
     from there, with search-validation accuracy only. The test split is read once, for the file that is final.
@@ -58,20 +58,16 @@ def deliver(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, sco
     if done := read_stamped(folder / "certificate.json", mark):
         return done
 
-    as_searched = run.retraining.width == 1  # a wider network was never searched: its file is judged, and nothing else is tried
-    rounds = Rounds()
-    winner = settle(run, model, winner, scorer, rounds, show) if as_searched else winner
-    for left in reversed(range(MAX_ROUNDS)):
+    searched = winner
+    winner, rounds = settle(run, model, searched, scorer, show)
+    while True:
         module = _module(run, net, winner, scorer, show)
         images = calibration_images(run.data.train, run.space.input_size(winner.z), device.batch, seed=experiment.seed)
         proof, files = prove_in_doubt(run, winner, module, folder, rounds, show, "the final file", FINAL, ALWAYS, images)
-        if proof.verdict != "FAIL" or not left or not as_searched:
+        another = settle_anew(run, model, searched, winner, proof, scorer, rounds, show) if proof.verdict == "FAIL" else None
+        if another is None:
             break
-        tighter = rounds.aim(proof.kept, proof.counted)  # what it takes here: who slows the core may do so for ever
-        if (following := search_again(run, model, winner, tighter, scorer, rounds, show)) is None:
-            break
-        rounds.be_strict()
-        winner = settle(run, model, following, scorer, rounds, show) if run.retraining.epochs else following
+        winner = another
 
     file, size = own_file(device, files), run.space.input_size(winner.z)
     others = write_variants(module, proof.shape, folder, experiment.also, device, images)

@@ -38,12 +38,13 @@ def refine(run: RunFolder, model: CostModel, before: Winner, scorer: RunScorer, 
     plan = Evolution(settings.population, GENERATIONS, settings.parents, settings.mutate_p)
     with show(f"search {target.budget.device} {target.budget.name}, round {attempt + 1}") as advance:
         searched = evolve(feasible, score, plan, seed + attempt, lambda i, n, best: advance(i, n, f"best {best:.2%}"), best_first)
+    best = space.canonical(searched.best[None])
     result = {
         "stamp": mark,
-        "choices": space.decode(space.canonical(searched.best[None])[0]),
-        "accuracy": float(scorer.score(searched.best[None])[0]),
+        "choices": space.decode(best[0]),
+        "accuracy": float(scorer.score(best)[0]),
         "random_accuracy": before.random_accuracy,
         "evaluations": len(searched.codes),
     }
     write_json(path, result)
-    return to_winner(target, model, searched.best, result)
+    return to_winner(target, model, best[0], result)

@@ -1,8 +1,9 @@
-"""Step 4, if asked for: train winners alone, and choose among several."""
+"""Step 5, if asked for: train winners alone, and choose among several."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -22,20 +23,24 @@ from .search import Winner, to_winner
 
 
 def retrain_winner(run: RunFolder, net: Supernet, winner: Winner, show: Show = silent) -> nn.Module:
-    """The winner as a plain module, trained as `run.retraining` says; resumed, or only loaded when done."""
+    """The winner as a plain module, trained as `run.retraining` says; resumed, or only loaded when done, for this budget or another."""
     settings = run.retraining
     recipe = Recipe.parse({"seed": run.experiment.seed, **settings.recipe, "epochs": settings.epochs})
     if recipe.distill and run.experiment.search.score == "train":
         raise HwnasError("[retrain] recipe.distill: [search] score = 'train' has no supernet that could teach: leave it out")
-    budget = winner.target.budget
-    mark = stamp(run.supernet.name, winner.z.tolist(), settings.model_dump(exclude={"top"}), run.experiment.seed)
+    budget, out = winner.target.budget, retrain_folder(run, winner.z)
     with show(f"retrain for {budget.device} {budget.name}") as advance:
 
         def report(p: Progress) -> None:
             advance(p.step, p.steps, f"epoch {p.epoch}/{p.epochs} loss {p.metrics['loss']:.3f} {p.images_per_s:,.0f} images/s")
 
-        out = run.of_budget(budget) / "retrain" / mark
         return retrain(net, winner.z, run.data, recipe, out, inherit=settings.inherit, width=settings.width, resume=True, report=report)
+
+
+def retrain_folder(run: RunFolder, z: np.ndarray) -> Path:
+    """Where architecture z (genes,) is trained alone: budgets that settle on the same share it."""
+    code, how = run.space.canonical(z[None])[0].tolist(), run.retraining.model_dump(exclude={"top"})
+    return run.path / "retrain" / stamp(run.supernet.name, code, how, run.experiment.seed)
 
 
 def finalist(run: RunFolder, net: Supernet, model: CostModel, winner: Winner, scorer: RunScorer, show: Show = silent) -> Winner:

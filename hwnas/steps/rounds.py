@@ -47,6 +47,11 @@ class Rounds:
         """How many were tried; one that was timed again counts once."""
         return sum(not words["again"] for words in self.said)
 
+    @property
+    def finals(self) -> int:
+        """How many of them were final files."""
+        return sum(not words["again"] and words["of"] == FINAL for words in self.said)
+
     def passed(self, winner: Winner) -> bool:
         """Whether a file of this architecture kept the budget in an earlier round, or would have without a neighbour."""
         return self.kept is not None and np.array_equal(self.kept.z, winner.z)

@@ -30,8 +30,9 @@ class RunFolder:
     experiment.toml                     what was asked for
     supernet/<stamp>/                   checkpoints and curves; another recipe trains beside it, not over it. An algorithm that
                                         learns an architecture has one such folder for each budget, with derived.json in it
-    scores.jsonl                        every architecture that was scored
-    devices/NAME[/BUDGET]/              search.json, model files, architecture.json, certificate.json
+    scores-<stamp>.jsonl                every architecture that was scored
+    retrain/<stamp>/                    the same as in supernet, of one architecture that is trained alone
+    devices/NAME[/BUDGET]/              search.json, settled.json, model files, architecture.json, certificate.json
     summary.json
     """
 

@@ -1,4 +1,4 @@
-"""Step 6: the run in one table."""
+"""Step 7: the run in one table."""
 
 from __future__ import annotations
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from ..budget import Budget
+from ..errors import HwnasError
 from ..report.findings import newest, read_json, read_lines
 from ..shipped import table_folder
-from ..steps import RunFolder
+from ..steps import RunFolder, retrain_folder
 from ..steps.search import scores_path
 
 FRESH_S = 120.0  # a file that was written to within this time is being written to
@@ -30,26 +33,26 @@ class Stage:
 
 
 def stages(run: RunFolder) -> list[Stage]:
-    """In the order that they run: profile every device, train, search and certify for every budget."""
+    """In the order that they run: profile every device, train, search for every budget, settle on every architecture, deliver each."""
     found = [_profile(run, device) for device in run.experiment.devices]
     budgets = run.experiment.parsed_budgets()
     for budget in budgets if run.traits.learns else []:
         found.append(_training(f"train for {budget.device} {budget.name}", newest(run.for_budget(budget).supernet)))
     if not run.traits.learns:
         found.append(_training(f"train {run.experiment.train.algorithm}", newest(run.supernet)))
-    for budget in budgets:
-        folder, name, scores = run.of_budget(budget), f"{budget.device} {budget.name}", scores_path(run.for_budget(budget))
-        if not run.traits.learns:
-            found.append(_search(f"search {name}", read_json(folder / "search.json"), scores))
+    for budget in budgets if not run.traits.learns else []:
+        found.append(_search(f"search {_name(budget)}", read_json(run.of_budget(budget) / "search.json"), scores_path(run)))
+    settled = [read_json(run.of_budget(budget) / "settled.json") for budget in budgets] if run.retraining.width == 1 else []
+    found += [_settled(f"settle {_name(budget)}", told) for budget, told in zip(budgets, settled)]
+    for budget, told in zip_longest(budgets, settled):
         if run.retraining.epochs:
-            found.append(_training(f"retrain for {name}", newest(folder / "retrain" / "any")))
-        certificate = read_json(folder / "certificate.json")
-        if certificate is None:
-            found.append(Stage(f"certify {name}", "waiting"))
-        else:
-            test = certificate.get("accuracy", {}).get("test")
-            found.append(Stage(f"certify {name}", "done", text=f"{certificate.get('verdict')}" + (f", test {test:.2%}" if test else "")))
+            found.append(_training(f"retrain for {_name(budget)}", _alone(run.for_budget(budget), told)))
+        found.append(_certified(f"certify {_name(budget)}", read_json(run.of_budget(budget) / "certificate.json")))
     return _with_next(run, found)
+
+
+def _name(budget: Budget) -> str:
+    return f"{budget.device} {budget.name}"
 
 
 def _with_next(run: RunFolder, found: list[Stage]) -> list[Stage]:
@@ -58,9 +61,8 @@ def _with_next(run: RunFolder, found: list[Stage]) -> list[Stage]:
     if not waiting or any(stage.status == "running" for stage in found):
         return found
     newest_s = max((p.stat().st_mtime for p in run.path.rglob("*.json*")), default=0.0)
-    first = min(waiting, key=lambda i: (found[i].title.startswith("retrain"), i))  # what is retrained has been settled on before
     if time.time() - newest_s < FRESH_S and found[0].status == "done":
-        found[first] = replace(found[first], status="running")
+        found[waiting[0]] = replace(found[waiting[0]], status="running")
     return found
 
 
@@ -96,6 +98,28 @@ def _search(title: str, search: dict[str, Any] | None, scores: Path) -> Stage:
         return Stage(title, "done", text=f"best {search['accuracy']:.2%} in {search.get('evaluations')} evaluations")
     n = max(0, len(read_lines(scores)) - 1)
     return Stage(title, _now(scores), text=f"{n:,} architectures scored so far, for all budgets") if n else Stage(title, "waiting")
+
+
+def _settled(title: str, told: dict[str, Any] | None) -> Stage:
+    if told is None:
+        return Stage(title, "waiting")
+    tried = sum(not words.get("again") for words in told.get("rounds", []))
+    return Stage(title, "done", text=f"{tried} {'architecture' if tried == 1 else 'architectures'} timed on the device")
+
+
+def _alone(run: RunFolder, settled: dict[str, Any] | None) -> Path:
+    """Where the network that was settled on is trained, or a folder that is not there."""
+    try:
+        return retrain_folder(run, run.space.encode((settled or {})["choices"]))
+    except (KeyError, HwnasError):  # nothing yet, or of another space
+        return run.path / "retrain" / "none"
+
+
+def _certified(title: str, certificate: dict[str, Any] | None) -> Stage:
+    if certificate is None:
+        return Stage(title, "waiting")
+    test = certificate.get("accuracy", {}).get("test")
+    return Stage(title, "done", text=f"{certificate.get('verdict')}" + (f", test {test:.2%}" if test else ""))
 
 
 def _now(path: Path) -> str:

@@ -13,7 +13,18 @@ import pytest
 from hwnas.deploy import Timing
 from hwnas.predict import calibrate
 from hwnas.sample import Sample
-from hwnas.steps import Experiment, RunFolder, deliver, load_experiment, load_supernet, proof, search_target, settle
+from hwnas.steps import (
+    Experiment,
+    RunFolder,
+    deliver,
+    load_experiment,
+    load_supernet,
+    proof,
+    retrain,
+    retrain_folder,
+    search_target,
+    settle,
+)
 from hwnas.steps.search import make_scorer, resolve
 
 
@@ -23,7 +34,7 @@ def run_with_times(
     """A run whose table says `factor` times what was measured, and the certificate it ends with."""
     lut = tmp_path / "lut"
     shutil.copytree(workplace / "lut", lut)
-    shutil.copytree(workplace / "runs/tiny/supernet", tmp_path / "run/supernet")
+    shutil.copytree(workplace / "runs/tiny/supernet", tmp_path / "run/supernet", dirs_exist_ok=True)
     header, *rows = (lut / "tflite-cpu/table.jsonl").read_text().splitlines()
     changed = []
     for row in map(json.loads, rows):
@@ -106,6 +117,35 @@ def test_after_a_final_file_failed_the_next_is_timed_before_it_is_trained(
     assert [r["of"] for r in rounds[:5]] == [inherited, final, final, inherited, inherited if rounds[4]["again"] else final]
     assert rounds[3]["searched_with_limits_times"] < 1 and rounds[3]["upper_ms"] < rounds[0]["upper_ms"]
     assert certificate["retrained"]["epochs"] == 1
+
+
+def test_a_run_that_is_killed_while_it_retrains_times_nothing_again(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rounds lie in settled.json; and what one budget has trained alone, another that settles on the same network takes."""
+    real, timed = proof.time_file, []
+
+    def counted(*arguments: Any) -> Timing:
+        timed.append(arguments)
+        return real(*arguments)
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(proof, "time_file", counted)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(retrain, "retrain", killed)
+        run_with_times(workplace, tmp_path, 1.0, retrain=1)
+    settled = json.loads((tmp_path / "run/devices/tflite-cpu/settled.json").read_text())
+    assert 1 <= len(settled["rounds"]) == len(timed) and all(r["of"] == "inherited weights" for r in settled["rounds"])
+
+    shutil.rmtree(tmp_path / "lut")
+    first = len(timed)
+    run, certificate = run_with_times(workplace, tmp_path, 1.0, retrain=1)
+    assert certificate["rounds"][:first] == settled["rounds"] and len(certificate["rounds"]) == len(timed)
+    assert certificate["rounds"][first]["of"] == "final file" and certificate["rounds"][first]["choices"] == settled["choices"]
+    z = run.space.encode(settled["choices"])
+    assert (retrain_folder(run, z) / "metrics.jsonl").exists() and not [*run.path.glob("devices/**/metrics.jsonl")]
 
 
 def beside_a_neighbour(timing: Timing) -> Timing:

@@ -9,7 +9,7 @@ from hwnas.measure import Quietness
 from hwnas.sample import Sample
 from hwnas.table import SENTINEL, Table
 
-QUIET = Quietness(rejected=0.01, drift=0.01, noise=0.02, noisiest=(("a", 0.03),), failed=0, cores=4, load_average=1.0)
+QUIET = Quietness(rejected=0.01, drift=0.01, error=0.01, noisiest=(("a", 0.03),), failed=0, cores=4, load_average=1.0)
 
 
 def test_a_quiet_machine_has_no_reasons_and_needs_no_advice():
@@ -24,7 +24,7 @@ def test_a_quiet_machine_has_no_reasons_and_needs_no_advice():
         ({"drift": 0.1, "governor": "powersave"}, "drifted", "governor is powersave: `sudo cpupower frequency-set -g performance`"),
         ({"frequency_mhz": (800, 2400), "governor": "ondemand"}, "frequency went from 800 to 2400 MHz", "governor is ondemand"),
         ({"temperature_c": 91.0}, "91 C hot", "cool the device"),
-        ({"noise": 0.2}, "rounds of a typical block are 20% apart", None),
+        ({"error": 0.1}, "a typical block is known within 20% only", None),
         ({"quarantined": 3}, "3 rows were measured at over 20% off", None),
     ],
 )

@@ -16,14 +16,14 @@ def statuses(folder: Path, *given: tuple[str, str]) -> list[str]:
     return [s.status for s in _with_next(run, [Stage(title, status) for title, status in given])]
 
 
-STEPS = (("profile d", "done"), ("train x", "done"), ("search d", "done"), ("retrain for d", "waiting"), ("certify d", "waiting"))
+STEPS = (("profile d", "done"), ("train x", "done"), ("search d", "done"), ("settle d", "waiting"), ("certify d", "waiting"))
 
 
 def test_a_certificate_is_under_way_while_the_run_is_fresh(tmp_path: Path) -> None:
     (tmp_path / "search.json").write_text("{}")
-    assert statuses(tmp_path, *STEPS) == ["done"] * 3 + ["waiting", "running"], "it settles on an architecture before it retrains"
-    running = (*STEPS[:3], ("retrain for d", "running"), STEPS[4])
-    assert statuses(tmp_path, *running)[-1] == "waiting", "one at a time"
+    assert statuses(tmp_path, *STEPS) == ["done"] * 3 + ["running", "waiting"], "a step that writes nothing before its end"
+    settled = (*STEPS[:3], ("settle d", "done"), ("retrain for d", "running"), STEPS[4])
+    assert statuses(tmp_path, *settled)[-1] == "waiting", "one at a time"
     before = time.time() - 2 * FRESH_S
     os.utime(tmp_path / "search.json", (before, before))
     assert statuses(tmp_path, *STEPS) == ["done"] * 3 + ["waiting"] * 2
