@@ -6,12 +6,17 @@ where the system does not tell, the fact is left out.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 SIMD = "avx2 fma f16c avx512f avx512_vnni avx_vnni amx_int8 amx_bf16 avx512_fp16 asimd asimddp asimdhp i8mm bf16 sve sve2".split()
+
+
+_MALLOC: dict[str, str] = {}  # how this process was told to allocate: see keep_freed_memory
 
 
 def identity() -> dict[str, Any]:
@@ -26,6 +31,7 @@ def identity() -> dict[str, Any]:
         "turbo": _turbo(),
         "os": platform.system() + " " + platform.release(),
         "python": ".".join(platform.python_version_tuple()[:2]),
+        **_MALLOC,
     }
     return {name: fact for name, fact in facts.items() if fact is not None}
 
@@ -38,6 +44,20 @@ def conditions() -> dict[str, Any]:
         "frequency_mhz": _frequency(),
     }
     return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep what is freed, as jemalloc and tcmalloc do; elsewhere nothing happens.
+
+    By itself it gives the top of the heap back to the system after each large enough free, and whether a network's tensors lie there is
+    luck: with PyTorch a network of 224 px took 1,258 page faults an inference and 5.3 ms in one process, none and 3.0 ms in the next.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
+    if mallopt(M_TRIM_THRESHOLD, -1) and (mallopt(M_MMAP_THRESHOLD, 1 << 30) or mallopt(M_MMAP_THRESHOLD, 32 << 20)):
+        _MALLOC["freed_memory"] = "kept"
 
 
 def usable_cores() -> list[int] | None:

@@ -126,6 +126,8 @@ def main(device_path: str) -> None:
             if device is None:
                 host_facts.pin(request["options"].get("pin", "off"))  # first: thread pools made on import obey it, too
                 device = load_device(device_path)
+                if getattr(device, "ALLOCATES", False):
+                    host_facts.keep_freed_memory()
                 gc.freeze()  # what the runtime made stays: to look through torch's objects before each file took 80 ms
             answer = DO[request["do"]](device, request)
         except Exception as error:

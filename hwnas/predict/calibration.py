@@ -13,47 +13,40 @@ import numpy as np
 from ..block import Block
 from ..cost import Stream
 from ..cost.bound import Bound, conformal
-from ..cost.facts import facts
-from ..cost.stream import lost
 from ..errors import HwnasError
 from ..files import write_atomic
+from .correction import PAIRS, SPREADS, STREAM_MS, corrected, features
 from .fidelity import Fidelity
+from .group_ridge import GroupRidge, Task
 
-FORMAT = 3  # 1: what weights that do not fit the cache cost was a share of the latency; 2: it did not depend on activations
-# Prior standard deviations of the corrections, from what was seen on ONNX Runtime and TFLite.
-PRIOR = {"level": 0.05, "calls": 1.0, "boundary": 0.3, "group": 0.01, "spills": 0.3}
-SPILLS_BYTES = 2**21  # activations of one block: more do not stay in the L2 cache of most processors, and networks are not like blocks then
-CACHES_BYTES = tuple(2.0**k * 1e6 for k in range(-5, 5))  # that a processor might have: 31 kB to 16 MB; see hwnas/cost/stream.py
-SHARES = (0.1, 0.3, 0.9)  # of the activations that blocks read and write, that might be in the weights' way
-STREAM_PRIOR = 1e-8  # prior sd of what each pair of the two costs, in ms a byte of weights: 100 GB/s
-NOISES = (0.01, 0.02, 0.05, 0.1)  # of one measured network, as a fraction: the one under which networks left out are predicted best
-BOUNDARY_MS = 0.4e-6  # per activation element handed from one block to the next
+# 1: what weights that do not fit the cache cost was a share of the latency; 2: activations were not in their way; 3: a call cost the same
+# at all sizes, and how large weights may be was a constant
+FORMAT = 4
 DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next
 MIN_NETWORKS = 19  # fewer cannot give a 95 % conformal bound
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Ridge regression with a physical prior on r = network / (sum of blocks - call overheads) - 1.
+    """Regression on r = network / (sum of blocks - call overheads) - 1; see `features`.
 
-    Its features (level, calls, boundary elements, time share of each group of blocks) are sums over blocks, so the correction folds
-    into the table; the last ones, `stream`, depend on all weights and activations. A calibrated network is still a few gather-sums. On a
-    CPU with 2 MB of L2 cache, networks of 28 px took up to 1.7 times the sum of their blocks with ONNX Runtime (2 MB of weights), of 224
-    px at most 1.08 times: so `stream` is a time, and no share. As a share of latency it left errors of 5.9 %, as a time that grows with
-    the weights 3.2 %, with caches that activations share 1.8 %. The bound is leave-one-out conformal.
+    All features but `stream`, which depends on all weights and activations, are sums over blocks, so the correction folds into the table: a
+    calibrated network is still a few gather-sums. How large the weights of each kind are is learned from the networks (marginal
+    likelihood, around what other devices have), with noise of Student's t, since some networks are measured far off; see GroupRidge.
+    On a CPU with 2 MB of L2 cache, networks of 28 px took up to 1.7 times the sum of their blocks with ONNX Runtime (2 MB of weights), of
+    224 px at most 1.08 times: so `stream` is a time, and no share. The bound is leave-one-out conformal.
     """
 
     space_hash: str
     table_fingerprint: str  # of the table it was fitted with
     overhead_ms: float  # what one call costs that is not the block: counted once per network, not once per block
-    weights: dict[str, float]  # "level", "calls", "boundary", and one for each group such as "kernel=5"
+    weights: dict[str, float]  # "level", "calls", "boundary", "spills", "kernel=5", "calls size=32", ...: see `corrected`
     margin: float  # measured <= predicted x (1 + margin) at 95 % confidence, drift included
     plain: Fidelity  # the sum without correction, on the same networks
     held_out: Fidelity  # each network predicted by a fit without it
     stream: Stream = Stream((), (), ())  # what networks take on top for weights that do not stay in the cache
     networks: dict[str, tuple[float, float]] = field(default_factory=dict)  # key -> (measured ms, predicted by a fit without it)
     searched: tuple[str, ...] = ()  # those of the networks that a search picked
-    noise: float = NOISES[0]  # of one measured network, as a fraction, that the fit assumed
 
     @classmethod
     def fit(
@@ -74,29 +67,12 @@ class Calibration:
         """
         if len(networks) < MIN_NETWORKS:
             raise HwnasError(f"calibration: {len(networks)} networks are too few for a 95 % bound, at least {MIN_NETWORKS}")
-        groups = sorted({g for blocks in networks for b in blocks for g in _groups(b)})
-        pairs = [(cache, share) for cache in CACHES_BYTES for share in SHARES]
-        caches, shares = zip(*pairs)
-        names = ["level", "calls", "boundary", *groups]
-        column = {name: i for i, name in enumerate(names)}
-        X, sums = np.zeros((len(networks), len(names) + len(pairs))), np.zeros(len(networks))
-        for i, blocks in enumerate(networks):
-            own = [block_ms[b] - overhead_ms for b in blocks]
-            sums[i] = total = sum(own) + overhead_ms
-            X[i, 0] = 1
-            X[i, 1] = len(blocks) * overhead_ms / total
-            X[i, 2] = BOUNDARY_MS * sum(facts(b).out_bytes for b in blocks) / 4 / total
-            for b, t in zip(blocks, own):
-                for g in _groups(b):
-                    X[i, column[g]] += t / total
-        stored, touched = (np.array([of(blocks) for blocks in networks]) for of in (weight_bytes, activation_bytes))
-        X[:, len(names) :] = STREAM_PRIOR * lost(stored, touched, caches, shares) / sums[:, None]
-        prior = np.array([PRIOR.get(name, PRIOR["group"]) for name in names] + [1.0] * len(pairs))
-        r = measured_ms / sums - 1
-        fits = {noise: _ridge(X, r, prior, noise) for noise in NOISES}
-        noise = min(NOISES, key=lambda noise: float(np.abs(fits[noise][1] - r).mean()))
-        weights, without = fits[noise]
-        held_out_ms = sums * (1 + without)
+        sums, names, groups = features(networks, block_ms, overhead_ms)
+        ridge = GroupRidge([SPREADS[group] ** 2 for group in groups])
+        ridge.fit_robust(Task(tuple(groups.values()), measured_ms / sums - 1, np.ones(len(sums))))
+        weights = dict(zip(groups, ridge.weights))
+        stream = Stream(*zip(*PAIRS), tuple(map(float, STREAM_MS * weights.pop("stream"))))
+        held_out_ms = sums * (1 + ridge.left_out)
         margin = conformal_margin(held_out_ms, measured_ms)
         picked = np.array([k in searched for k in keys], bool)
         if picked.sum() >= MIN_NETWORKS:
@@ -105,14 +81,13 @@ class Calibration:
             space_hash,
             table_fingerprint,
             float(overhead_ms),
-            dict(zip(names, map(float, weights))),
+            {name: float(w) for group, values in weights.items() for name, w in zip(names[group], values)},
             margin + DRIFT,
             Fidelity.of(np.array([sum(block_ms[b] for b in blocks) for blocks in networks]), measured_ms),
             Fidelity.of(held_out_ms, measured_ms),
-            Stream(caches, shares, tuple(STREAM_PRIOR * float(w) for w in weights[len(names) :])),
+            stream,
             {k: (float(m), float(p)) for k, m, p in zip(keys, measured_ms, held_out_ms)},
             tuple(k for k in keys if k in searched),
-            noise,
         )
 
     def correct(self, blocks: Iterable[Block], block_ms: np.ndarray) -> np.ndarray:
@@ -120,14 +95,7 @@ class Calibration:
 
         A network is their sum, `base_ms`, and `stream`.
         """
-        w = self.weights
-        out = []
-        for b, t in zip(blocks, block_ms):
-            factor = 1 + w["level"] + sum(w.get(g, 0.0) for g in _groups(b))
-            out.append(
-                (t - self.overhead_ms) * factor + w["calls"] * self.overhead_ms + w["boundary"] * BOUNDARY_MS * facts(b).out_bytes / 4
-            )
-        return np.array(out)
+        return np.array([corrected(b, t, self.overhead_ms, self.weights) for b, t in zip(blocks, block_ms)])
 
     @property
     def base_ms(self) -> float:
@@ -187,32 +155,6 @@ def write_spaces(path: Path, spaces: Mapping[str, Any]) -> None:
     write_atomic(path, json.dumps({"format": FORMAT, "spaces": spaces}, indent=1))
 
 
-def weight_bytes(blocks: Iterable[Block]) -> float:
-    """Of a network, in fp32: what is stored differently is proportional to it."""
-    return float(sum(4 * facts(b).params for b in blocks))
-
-
-def activation_bytes(blocks: Iterable[Block]) -> float:
-    """That blocks read and write, all together, in fp32."""
-    return float(sum(facts(b).memory_bytes for b in blocks))
-
-
 def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:
     """The one-sided 95 % split-conformal quantile of measured / predicted - 1, at least 0 (Vovk et al. 2005)."""
     return conformal(measured_ms / predicted_ms - 1)
-
-
-def _ridge(X: np.ndarray, r: np.ndarray, prior: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """X (n, features), r (n,), prior (features,) standard deviations -> weights (features,), and each r by the fit without it (n,)."""
-    inverse = np.linalg.inv(X.T @ X / noise**2 + np.diag(prior**-2))
-    weights = inverse @ X.T @ r / noise**2
-    leverage = np.einsum("ij,jk,ik->i", X, inverse, X) / noise**2
-    return weights, r - (r - X @ weights) / (1 - leverage)
-
-
-def _groups(b: Block) -> list[str]:
-    """The groups whose time shares may each be a little off: blocks of one operator, size, kernel, ...; much, where activations spill."""
-    size = 1 << max(b.height - 1, 0).bit_length()
-    named = {"op": b.op, "size": size, "kernel": b.kernel, "stride": b.stride, "expand": b.expand, "se": int(b.se > 0), "act": b.act}
-    spills = ["spills"] if facts(b).memory_bytes > SPILLS_BYTES else []
-    return [f"{k}={v}" for k, v in named.items()] + [f"residual={int(b.residual)}", *spills]

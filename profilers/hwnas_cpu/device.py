@@ -10,6 +10,7 @@ import torch
 from hwnas.lower import read_torch
 
 API = 1
+ALLOCATES = True
 
 
 def facts(options: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import ncnn
 import numpy as np
 
 API = 1
+ALLOCATES = True
 
 
 def facts(options: dict[str, Any]) -> dict[str, Any]:

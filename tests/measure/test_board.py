@@ -2,6 +2,8 @@
 
 import ast
 import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 import hwnas
 from hwnas.board import host_facts
+from hwnas.device import BUILT_IN
+from hwnas.measure import Worker
 from hwnas.plugins import PROFILERS, installed
 from hwnas.profiler import load_profiler
 
@@ -50,6 +54,38 @@ def test_identity_stays_and_conditions_pass():
     assert host_facts.identity() == host_facts.identity()
     assert host_facts.identity()["cores"] == os.cpu_count()
     assert not host_facts.identity().keys() & host_facts.conditions().keys()
+
+
+CHURN = """
+import resource, sys
+import host_facts
+host_facts.keep_freed_memory()
+def inference():
+    tensors = [bytearray(1_000_000) for _ in range(8)]
+for _ in range(3):
+    inference()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    inference()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before, host_facts.identity()["freed_memory"])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_freed_memory_stays_with_the_process():
+    """8 MB that come and go are 2,000 pages an inference where the top of the heap is given back each time."""
+    done = subprocess.run([sys.executable, "-c", CHURN], cwd=BOARD[0].parent, capture_output=True, text=True, check=True)
+    faults, kept = done.stdout.split()
+    assert int(faults) < 200 and kept == "kept"
+    assert "freed_memory" not in host_facts.identity(), "here nobody asked for it"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+@pytest.mark.parametrize("name, kept", [("torch-cpu", "kept"), ("onnx-cpu", None)])
+def test_runtimes_that_allocate_in_each_inference_keep_it(name, kept):
+    device = BUILT_IN[name]
+    with Worker(device, load_profiler(device.runtime)) as worker:
+        assert worker.fingerprint()["host"].get("freed_memory") == kept
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux only")
