@@ -8,11 +8,16 @@ import numpy as np
 
 from ..block import Block
 from ..cost import CostModel
-from ..cost.facts import program_of
+from ..cost.facts import facts, program_of
 from ..errors import HwnasError
 from ..lower.features import features
-from ..space import Codes
+from ..space import Codes, Space
+from . import correction
+from .correction import SPREADS
+from .group_ridge import GroupRidge
 
+CANDIDATES = 300  # random networks, of which those to measure are chosen
+LAUNCH_MS, MACS_PER_MS, BYTES_PER_MS = 0.005, 2e7, 1e7  # of some device: which networks tell much hardly depends on it
 OVERHEAD = Block("conv", 1, 1, 1, 1)  # computes next to nothing: its latency is what one call costs
 
 
@@ -36,33 +41,43 @@ def choose_blocks(blocks: Sequence[Block], n: int) -> list[Block]:
     return [blocks[i] for i in sorted(chosen)]
 
 
-def choose_networks(model: CostModel, n: int, seed: int, metric: str = "macs") -> Codes:
-    """Z (n, genes): architectures spread evenly over the space's range of a metric, log scale; half are like random ones.
+def choose_networks(space: Space, n: int, seed: int) -> Codes:
+    """Z (n, genes): half of them spread evenly over the space's range of MACs, log scale, half chosen for what they tell.
 
-    Uniform samples crowd around the middle of the range; budgets do not. So the other half is chosen among random codes that were
-    crossed with the smallest and the largest in random proportions. These alone will not do: with ONNX Runtime, random networks were
-    then 2.9 % faster than predicted, since options in the middle, and mixed ones, hardly occur in them.
+    Uniform samples crowd around the middle of the range; budgets do not. So the first half is chosen among random codes that were
+    crossed with the smallest and the largest in random proportions. The others are those of CANDIDATES random codes that leave the least
+    uncertainty about all of them (see GroupRidge.choose), with blocks that take about what their operations and bytes let expect: no
+    device needs to be asked, and all measure the same networks.
     """
-    space, rng = model.space, np.random.default_rng([seed, 7])
+    model, rng = CostModel(space), np.random.default_rng([seed, 7])
     drawn = space.sample(4000, rng)
     extreme = np.where(rng.random(len(drawn))[:, None] < 0.5, space.smallest(), space.largest())
     crossed = np.where(rng.random(drawn.shape) < rng.random(len(drawn))[:, None], drawn, extreme)
-    chosen = _spread(model, crossed, n - n // 2, metric, drawn[:0])
-    return np.concatenate([chosen, _spread(model, drawn, n // 2, metric, chosen)])
+    spread = _spread(model, crossed, n - n // 2)
+    others = _distinct(space, drawn, spread)[:CANDIDATES]
+    usual_ms = {b: LAUNCH_MS + facts(b).macs / MACS_PER_MS + facts(b).memory_bytes / BYTES_PER_MS for b in space.blocks}
+    networks = [space.blocks_of(z) for z in (*spread, *others)]
+    groups = correction.features(networks, usual_ms, LAUNCH_MS).groups
+    ridge = GroupRidge([SPREADS[group] ** 2 for group in groups])
+    telling = ridge.choose([*groups.values()], np.ones(len(networks)), min(n // 2, len(others)), range(len(spread)))
+    return np.concatenate([spread, others[[i - len(spread) for i in telling]]])
 
 
-def _spread(model: CostModel, Z: Codes, n: int, metric: str, without: Codes) -> Codes:
-    """(n, genes) of Z, or all of them: evenly over their range of a metric, log scale; none of those named."""
-    keys = model.space.keys(Z)
-    _, first = np.unique(keys, return_index=True)  # small spaces are drawn many times over
-    named = set(model.space.keys(without))
-    Z = Z[[i for i in np.sort(first) if keys[i] not in named]]
-    if not len(Z):
-        return Z
-    cost = np.log(model.cost(Z, [metric])[:, 0])
+def _spread(model: CostModel, Z: Codes, n: int) -> Codes:
+    """(n, genes) of Z, or all of them: evenly over their range of MACs, log scale."""
+    Z = _distinct(model.space, Z)
+    cost = np.log(model.cost(Z, ["macs"])[:, 0])
     chosen: list[int] = []
     low, high = np.quantile(cost, [0.01, 0.99])
     for value in np.linspace(low, high, n)[: len(Z)]:
         order = np.argsort(np.abs(cost - value))
         chosen.append(int(next(i for i in order if i not in chosen)))
     return Z[chosen]
+
+
+def _distinct(space: Space, Z: Codes, without: Codes | None = None) -> Codes:
+    """Z without repetitions (small spaces are drawn many times over) and without those named."""
+    keys = space.keys(Z)
+    _, first = np.unique(keys, return_index=True)
+    named = set() if without is None else set(space.keys(without))
+    return Z[[i for i in np.sort(first) if keys[i] not in named]]

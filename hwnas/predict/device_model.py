@@ -61,7 +61,7 @@ def profile_space(
         raise HwnasError(f"profile: {blocks} blocks are too few to predict the others from, at least {MIN_FIT}")
     folder = lut_dir / device.name
     wanted = [OVERHEAD, *choose_blocks(space.blocks, blocks)]
-    codes = choose_networks(CostModel(space), networks // 2 if searched else networks, seed)
+    codes = choose_networks(space, networks // 2 if searched else networks, seed)
     others = space.sample(held_out, np.random.default_rng([seed, 41]))
     whole = network_jobs(space, [*others, *codes], device.batch)
     quietness = profile(device, {str(b): Job.of(b, device.batch) for b in wanted} | whole, lut_dir, plan, report)

@@ -87,22 +87,22 @@ class GroupRidge:
         """(rows,) each of the task's targets predicted from the others, in closed form (Rasmussen & Williams, eq. 5.12)."""
         return self._y - self._dual / np.diag(scipy.linalg.cho_solve(self._factor, np.eye(len(self._y))))
 
-    def choose(self, groups: Sequence[np.ndarray], scale: np.ndarray, k: int) -> list[int]:
+    def choose(self, groups: Sequence[np.ndarray], scale: np.ndarray, k: int, given: Sequence[int] = ()) -> list[int]:
         """k rows to measure: each next one lowers the mean relative variance of all rows most (I-optimal, greedy).
 
-        It needs no targets. O(n^2 k): give it a few hundred candidates.
+        given: rows that are measured anyway. It needs no targets. O(n^2 k): give it a few hundred candidates.
         """
         covariance = sum(v * F @ F.T for v, F in zip(self.variances, groups))
         noise = self.variances[-1] * scale**2
         chosen: list[int] = []
-        for _ in range(k):
+        for following in [*given, *[None] * k]:
             gain = ((covariance / scale[:, None]) ** 2).sum(0) / (np.diag(covariance) + noise)
             gain[chosen] = -1
-            best = int(gain.argmax())
+            best = int(gain.argmax()) if following is None else following
             chosen.append(best)
             column = covariance[:, best].copy()
             covariance -= np.outer(column, column / (column[best] + noise[best]))
-        return chosen
+        return chosen[len(given) :]
 
 
 def _likeliest(tasks: Sequence[tuple[np.ndarray, np.ndarray]], start: np.ndarray, spread: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from hwnas.budget import Budget
 from hwnas.cli.app import app
-from hwnas.cost import CostModel, facts
+from hwnas.cost import facts
 from hwnas.errors import HwnasError
 from hwnas.measure import metrics_of
 from hwnas.predict import calibrate, choose_networks, device_model, network_key
@@ -44,7 +44,7 @@ def energy_mj(block):
 
 def write(folder, energy=True, hole=False):
     """A table of all blocks and 24 networks; a network draws 10 % more than its blocks."""
-    codes = choose_networks(CostModel(SPACE), 24, 0)
+    codes = choose_networks(SPACE, 24, 0)
     with Table.open(folder / "table.jsonl", folder.name, {"host": {}, "runtime": {"name": "toy", "version": "1"}}) as table:
         table.append(str(OVERHEAD), 0, sample(0.01, energy_mj=CALL_MJ if energy else None))
         for i, b in enumerate(SPACE.blocks):

@@ -51,23 +51,23 @@ def test_chosen_blocks_lie_closer_to_all_than_random_ones():
 
 def test_chosen_networks_cover_the_range_evenly():
     model = CostModel(SPACE)
-    Z = choose_networks(model, 24, 0)
-    assert len(set(SPACE.keys(Z))) == 24 and (choose_networks(model, 24, 0) == Z).all()
-    assert not (choose_networks(model, 24, 1) == Z).all()
-    cost = np.log(np.sort(model.cost(Z, ["macs"])[:, 0]))
+    Z = choose_networks(SPACE, 24, 0)
+    assert len(set(SPACE.keys(Z))) == 24 and (choose_networks(SPACE, 24, 0) == Z).all()
+    assert not (choose_networks(SPACE, 24, 1) == Z).all()
+    cost = np.log(np.sort(model.cost(Z[:12], ["macs"])[:, 0]))
     low, high = np.log([model.cost(z[None], ["macs"])[0, 0] for z in (SPACE.smallest(), SPACE.largest())])
     assert (cost[-1] - cost[0]) > 0.8 * (high - low)
-    assert np.diff(cost).max() < 4 * (cost[-1] - cost[0]) / 23  # no hole; uniform samples leave much of both ends out
+    assert np.diff(cost).max() < 2 * (cost[-1] - cost[0]) / 11  # no hole; uniform samples leave much of both ends out
     uniform = np.log(model.cost(SPACE.sample(24, np.random.default_rng(0)), ["macs"])[:, 0])
     assert np.ptp(cost) > 1.3 * np.ptp(uniform)
 
 
-def test_half_of_the_chosen_networks_are_like_random_ones():
+def test_half_of_the_chosen_networks_are_the_random_ones_that_tell_most():
     drawn = set(SPACE.keys(SPACE.sample(4000, np.random.default_rng([3, 7]))))
-    Z = choose_networks(CostModel(SPACE), 24, 3)
+    Z = choose_networks(SPACE, 24, 3)
     assert drawn.issuperset(SPACE.keys(Z[12:])) and not drawn.issuperset(SPACE.keys(Z[:12]))
     few = chain_space(resolutions=(8,), widths=((6,), (8,)), depth=1, kernels=(3, 5), expands=(1,), squeezes=(0,), acts=("relu",))
-    assert sorted(few.keys(choose_networks(CostModel(few), 24, 0))) == sorted(set(few.keys(few.sample(500, np.random.default_rng(0)))))
+    assert sorted(few.keys(choose_networks(few, 24, 0))) == sorted(set(few.keys(few.sample(500, np.random.default_rng(0)))))
 
 
 def test_keys_of_networks_lead_back_to_codes():

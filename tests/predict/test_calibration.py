@@ -159,7 +159,7 @@ def test_weights_that_do_not_fit_the_cache():
     rng = np.random.default_rng(1)
 
     def some(n, seed):
-        parts = [SPACE.blocks_of(z) for z in choose_networks(CostModel(SPACE), n, seed)]
+        parts = [SPACE.blocks_of(z) for z in choose_networks(SPACE, n, seed)]
         own, more = np.array([network_ms(p, rng) for p in parts]), np.array([max(weight_bytes(p) - 40e3, 0) * 3e-7 for p in parts])
         return parts, own + more, more
 
@@ -231,7 +231,7 @@ def test_a_missing_file_and_nothing_overwritten(tmp_path):
 
 
 def test_networks_for_it_are_enough_by_default():
-    codes = choose_networks(CostModel(SPACE), 24, 0)
+    codes = choose_networks(SPACE, 24, 0)
     parts = [SPACE.blocks_of(z) for z in codes]
     rng = np.random.default_rng(0)
     assert Calibration.fit(parts, np.array([network_ms(p, rng) for p in parts]), BLOCK_MS, OVERHEAD_MS).margin < 0.08

@@ -7,7 +7,6 @@ import pytest
 from latencies import OVERHEAD_MS, SPACE, block_ms, network_ms
 from tiny_spaces import SPACES
 
-from hwnas.cost import CostModel
 from hwnas.errors import HwnasError
 from hwnas.predict import calibrate, choose_blocks, choose_networks, device_model, network_key
 from hwnas.predict.choose import OVERHEAD
@@ -23,7 +22,7 @@ def sample(ms):
 
 def write_table(folder, blocks=SPACE.blocks, networks=24, failed=(), fingerprint=FINGERPRINT, overhead=True):
     rng = np.random.default_rng(0)
-    codes = choose_networks(CostModel(SPACE), networks, 0) if networks else []
+    codes = choose_networks(SPACE, networks, 0) if networks else []
     with Table.open(folder / "table.jsonl", folder.name, fingerprint) as table:
         if overhead:
             table.append(str(OVERHEAD), 0, sample(OVERHEAD_MS))

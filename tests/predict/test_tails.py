@@ -8,7 +8,6 @@ import pytest
 from latencies import OVERHEAD_MS, SPACE, block_ms, network_ms
 
 from hwnas.budget import Budget
-from hwnas.cost import CostModel
 from hwnas.cost.facts import facts
 from hwnas.device import find_device
 from hwnas.errors import HwnasError
@@ -38,7 +37,7 @@ def folder(tmp_path):
         table.append(str(OVERHEAD), 0, sample(OVERHEAD_MS))
         for b in SPACE.blocks:
             table.append(str(b), 0, replace(sample(block_ms(b)), load_s=0.001))
-        for z in choose_networks(CostModel(SPACE), 40, 0):
+        for z in choose_networks(SPACE, 40, 0):
             for r in range(3):
                 row = sample(network_ms(SPACE.blocks_of(z), rng))
                 table.append(network_key(SPACE, z), r, replace(row, load_s=load_ms(z, rng, 0.02) / 1000))
@@ -57,7 +56,7 @@ def test_load_times_of_networks_that_were_not_measured(folder):
 
 def test_no_load_time_where_the_device_tells_none(tmp_path):
     with Table.open(tmp_path / "table.jsonl", "toy", {"host": {}}) as table:
-        for z in choose_networks(CostModel(SPACE), 30, 0):
+        for z in choose_networks(SPACE, 30, 0):
             table.append(network_key(SPACE, z), 0, Sample((1000,) * 3))
         assert loading(SPACE, table) == {}
 

@@ -7,7 +7,6 @@ import pytest
 from latencies import SPACE, block_ms, network_ms
 from test_device_model import FINGERPRINT, sample
 
-from hwnas.cost import CostModel
 from hwnas.device import Device
 from hwnas.errors import HwnasError
 from hwnas.predict import Transfer, calibrate, device_model, network_key, transfer_space
@@ -93,6 +92,15 @@ def test_group_ridge_is_the_closed_form():
     )
 
 
+def test_rows_are_chosen_by_what_they_tell_beside_those_given():
+    """Two unknowns, told by rows (1, 0) and (0, 1): where one is measured anyway, the next to measure is of the other."""
+    X = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.9], [0.0, 0.9]])
+    ridge = GroupRidge([1.0])
+    assert ridge.choose([X], np.ones(4), 2) == [0, 2]
+    assert ridge.choose([X], np.ones(4), 1, given=[1]) == [2] and ridge.choose([X], np.ones(4), 1, given=[3]) == [0]
+    assert ridge.choose([X], np.ones(4), 0, given=[3]) == []
+
+
 def test_measurements_far_off_bend_the_robust_fit_less():
     """Every tenth target is half as large again: the normal fit follows them, Student's t does not."""
     X = rng.standard_normal((60, 4))
@@ -129,7 +137,7 @@ def lut(tmp_path_factory):
             table.append(str(OVERHEAD), 0, sample(0.004))
             for b in SPACE.blocks:
                 table.append(str(b), 0, sample(block_ms(b) * factor(b)))
-            for z in choose_networks(CostModel(SPACE), 24, 0):
+            for z in choose_networks(SPACE, 24, 0):
                 total = sum(block_ms(b) * factor(b) for b in SPACE.blocks_of(z))
                 table.append(network_key(SPACE, z), 0, sample(total * noise.normal(1, 0.01)))
         calibrate(SPACE, folder / name)
