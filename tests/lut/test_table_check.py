@@ -160,7 +160,7 @@ def test_failures_noise_and_drift(path):
 
 def test_files_beside_it_that_are_not_its_own(path):
     Device(name="toy", runtime="cpu", threads=4).save(path.parent / "device.toml")
-    fields = {"format": 3, "spaces": {"ab": {"table_fingerprint": "0" * 16}}}
+    fields = {"format": 4, "spaces": {"ab": {"table_fingerprint": "0" * 16}}}
     (path.parent / "calibration.json").write_text(json.dumps(fields))
     texts = [f.text for f in check_table(path).findings if f.check == "fingerprint"]
     assert any("threads = 4" in t and "measured with 1" in t for t in texts)
