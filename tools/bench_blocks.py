@@ -63,7 +63,7 @@ def at_random(blocks, n):
 
 
 METHODS = {"least squares": (least_squares, choose_blocks), "random forest": (forest, choose_blocks)}
-METHODS |= {"ours, random": (ours, at_random), "ours, k-center": (ours, choose_blocks)}
+METHODS |= {"ours, random": (ours, at_random), "ours, chosen": (ours, choose_blocks)}
 print(f"{len(pool)} of the {len(space.blocks)} blocks of {space.spec}; error in %: median / 90th percentile, share in the 95 % interval")
 for name in args.devices:
     quietness = profile(find_device(name, lut), {str(b): Job.of(b) for b in pool}, lut, Plan(rounds=args.rounds))

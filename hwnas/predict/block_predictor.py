@@ -39,16 +39,12 @@ class BlockPredictor:
         if len(blocks) < MIN_FIT:
             raise HwnasError(f"predictor: {len(blocks)} measured blocks are too few, at least {MIN_FIT}: profile more of the space")
         order = np.random.default_rng(seed).permutation(len(blocks))[:MAX_FIT]
-        self._blocks, latency_ms = [blocks[i] for i in order], np.asarray(latency_ms)[order]
-        sums = count_sums(self._blocks)
-        scale = np.maximum(sums.max(0), 1e-12)
-        self._weights = scipy.optimize.nnls(sums / scale / latency_ms[:, None], np.ones(len(sums)))[0] / scale  # of least relative error
-        shapes = block_shapes(self._blocks)
-        self._mean, self._spread = shapes.mean(0), shapes.std(0) + 1e-9
+        latency_ms = np.asarray(latency_ms)[order]
+        self._describe([blocks[i] for i in order], latency_ms)
         self._target = torch.tensor(np.log(latency_ms / self._linear(self._blocks)))
         self._theta = self._tuned()
         with torch.no_grad():
-            self._factor = torch.linalg.cholesky(self._covariance(self._theta, self._blocks) + self._noise(len(sums)))
+            self._factor = torch.linalg.cholesky(self._covariance(self._theta, self._blocks) + self._noise(len(order)))
         return self
 
     def predict(self, blocks: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
@@ -62,6 +58,23 @@ class BlockPredictor:
             explained = torch.linalg.solve_triangular(self._factor, cross.T, upper=False).square().sum(0)
             variance = joint.diagonal()[len(self._blocks) :] - explained + self._theta[-1]
         return self._linear(blocks) * np.exp(mean.numpy()), variance.clamp(min=1e-12).sqrt().numpy()
+
+    def prior(self, blocks: Sequence[Block], usual_ms: np.ndarray) -> tuple[np.ndarray, float]:
+        """((n, n) covariance of the blocks' log latencies before anything is measured, variance of one measurement).
+
+        usual_ms: what they take on some device.
+        """
+        self._describe(blocks, usual_ms)
+        theta = torch.tensor(START).exp()
+        with torch.no_grad():
+            return self._covariance(theta, blocks).numpy(), float(theta[-1])
+
+    def _describe(self, blocks: Sequence[Block], latency_ms: np.ndarray) -> None:
+        """What a time per operation, byte and call explains, with the least relative error, and how shapes are scaled."""
+        self._blocks, sums, shapes = list(blocks), count_sums(blocks), block_shapes(blocks)
+        scale = np.maximum(sums.max(0), 1e-12)
+        self._weights = scipy.optimize.nnls(sums / scale / latency_ms[:, None], np.ones(len(sums)))[0] / scale
+        self._mean, self._spread = shapes.mean(0), shapes.std(0) + 1e-9
 
     def _tuned(self) -> Tensor:
         """The hyperparameters of highest posterior density."""

@@ -8,37 +8,42 @@ import numpy as np
 
 from ..block import Block
 from ..cost import CostModel
-from ..cost.facts import facts, program_of
+from ..cost.facts import facts
 from ..errors import HwnasError
-from ..lower.features import features
 from ..space import Codes, Space
-from . import correction
-from .correction import SPREADS
+from .block_predictor import BlockPredictor
+from .correction import SPREADS, features
 from .group_ridge import GroupRidge
+from .informative import most_informative
 
 CANDIDATES = 300  # random networks, of which those to measure are chosen
-LAUNCH_MS, MACS_PER_MS, BYTES_PER_MS = 0.005, 2e7, 1e7  # of some device: which networks tell much hardly depends on it
+MAX_CANDIDATES = 1500  # blocks, of which those to measure are chosen: memory grows with the square
+LAUNCH_MS, MACS_PER_MS, BYTES_PER_MS = 0.005, 2e7, 1e7  # of some device
 OVERHEAD = Block("conv", 1, 1, 1, 1)  # computes next to nothing: its latency is what one call costs
 
 
-def choose_blocks(blocks: Sequence[Block], n: int) -> list[Block]:
-    """n of the blocks, every operator among them: greedy k-center on the logs of their primitives' sums.
+def choose_blocks(blocks: Sequence[Block], n: int, seed: int = 0) -> list[Block]:
+    """n of the blocks, every operator among them: those that tell most about all, as the predictor sees them before anything is measured.
 
-    Each next one is the farthest from all chosen, so that no block to be predicted is far from a measured one.
+    Of more than MAX_CANDIDATES so many random ones are looked at. Raises HwnasError where the operators are more than n.
     """
     if n >= len(blocks):
         return list(blocks)
-    X = np.log1p(np.array([list(features(program_of(b)).values()) for b in blocks], float))
-    X = (X - X.mean(0)) / (X.std(0) + 1e-9)
     kinds = ["user" if b.op.startswith("user-") else b.op for b in blocks]
-    chosen = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
-    if len(chosen) > n:
-        raise HwnasError(f"profile: {n} blocks are too few for the {len(chosen)} operators of the space")
-    distance = np.min([((X - X[i]) ** 2).sum(1) for i in chosen], axis=0)
-    while len(chosen) < n:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, ((X - X[chosen[-1]]) ** 2).sum(1))
-    return [blocks[i] for i in sorted(chosen)]
+    each = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
+    if len(each) > n:
+        raise HwnasError(f"profile: {n} blocks are too few for the {len(each)} operators of the space")
+    drawn = np.random.default_rng([seed, 43]).permutation(len(blocks))[: max(MAX_CANDIDATES, n)]
+    looked_at = [*each, *(int(i) for i in np.sort(drawn) if i not in each)]
+    some = [blocks[i] for i in looked_at]
+    covariance, noise = BlockPredictor().prior(some, np.array([usual_ms(b) for b in some]))
+    chosen = [*range(len(each)), *most_informative(covariance, np.full(len(some), noise), n - len(each), range(len(each)))]
+    return [blocks[i] for i in sorted(looked_at[j] for j in chosen)]
+
+
+def usual_ms(b: Block) -> float:
+    """What a block might take on some device: which rows tell much hardly depends on it."""
+    return LAUNCH_MS + facts(b).macs / MACS_PER_MS + facts(b).memory_bytes / BYTES_PER_MS
 
 
 def choose_networks(space: Space, n: int, seed: int) -> Codes:
@@ -46,7 +51,7 @@ def choose_networks(space: Space, n: int, seed: int) -> Codes:
 
     Uniform samples crowd around the middle of the range; budgets do not. So the first half is chosen among random codes that were
     crossed with the smallest and the largest in random proportions. The others are those of CANDIDATES random codes that leave the least
-    uncertainty about all of them (see GroupRidge.choose), with blocks that take about what their operations and bytes let expect: no
+    uncertainty about all of them (see `most_informative`), with blocks that take about what their operations and bytes let expect: no
     device needs to be asked, and all measure the same networks.
     """
     model, rng = CostModel(space), np.random.default_rng([seed, 7])
@@ -55,9 +60,9 @@ def choose_networks(space: Space, n: int, seed: int) -> Codes:
     crossed = np.where(rng.random(drawn.shape) < rng.random(len(drawn))[:, None], drawn, extreme)
     spread = _spread(model, crossed, n - n // 2)
     others = _distinct(space, drawn, spread)[:CANDIDATES]
-    usual_ms = {b: LAUNCH_MS + facts(b).macs / MACS_PER_MS + facts(b).memory_bytes / BYTES_PER_MS for b in space.blocks}
+    usual = {b: usual_ms(b) for b in space.blocks}
     networks = [space.blocks_of(z) for z in (*spread, *others)]
-    groups = correction.features(networks, usual_ms, LAUNCH_MS).groups
+    groups = features(networks, usual, LAUNCH_MS).groups
     ridge = GroupRidge([SPREADS[group] ** 2 for group in groups])
     telling = ridge.choose([*groups.values()], np.ones(len(networks)), min(n // 2, len(others)), range(len(spread)))
     return np.concatenate([spread, others[[i - len(spread) for i in telling]]])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
+from .informative import most_informative
+
 LOG_SPREAD = 2.0  # prior standard deviation of log variances around where they start: of the learned ones, and of a task's own
 FLOOR, CEILING = 1e-6, 1e2  # of a variance, where targets are around 1
 NOISE_FLOOR = 1e-4  # 1 %, squared: what a whole network's latency repeats within
@@ -88,21 +90,9 @@ class GroupRidge:
         return self._y - self._dual / np.diag(scipy.linalg.cho_solve(self._factor, np.eye(len(self._y))))
 
     def choose(self, groups: Sequence[np.ndarray], scale: np.ndarray, k: int, given: Sequence[int] = ()) -> list[int]:
-        """k rows to measure: each next one lowers the mean relative variance of all rows most (I-optimal, greedy).
-
-        given: rows that are measured anyway. It needs no targets. O(n^2 k): give it a few hundred candidates.
-        """
-        covariance = sum(v * F @ F.T for v, F in zip(self.variances, groups))
-        noise = self.variances[-1] * scale**2
-        chosen: list[int] = []
-        for following in [*given, *[None] * k]:
-            gain = ((covariance / scale[:, None]) ** 2).sum(0) / (np.diag(covariance) + noise)
-            gain[chosen] = -1
-            best = int(gain.argmax()) if following is None else following
-            chosen.append(best)
-            column = covariance[:, best].copy()
-            covariance -= np.outer(column, column / (column[best] + noise[best]))
-        return chosen[len(given) :]
+        """k rows to measure: those that lower the mean relative variance of all rows most; see `most_informative`."""
+        covariance = sum(v * F @ F.T for v, F in zip(self.variances, groups)) / np.outer(scale, scale)
+        return most_informative(covariance, np.full(len(scale), self.variances[-1]), k, given)
 
 
 def _likeliest(tasks: Sequence[tuple[np.ndarray, np.ndarray]], start: np.ndarray, spread: float) -> np.ndarray:
