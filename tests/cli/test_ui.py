@@ -46,7 +46,7 @@ def ask(server: Server, method: str, path: str, body: bytes = b"", **headers: st
 def test_progress_is_that_of_the_files(server: Server) -> None:
     status, told = ask(server, "GET", f"/{server.token}/state")
     stages = {s["title"]: s for s in json.loads(told)["stages"]}
-    assert status == 200 and list(stages)[:2] == ["profile tflite-cpu", "train spos"] and len(stages) == 8
+    assert status == 200 and list(stages)[:2] == ["profile tflite-cpu", "train spos"] and len(stages) == 10
     assert all(s["status"] == "done" for s in stages.values())
     assert stages["train spos"]["done"] == stages["train spos"]["total"] > 0
 
@@ -107,7 +107,7 @@ def test_in_a_browser(server: Server, tmp_path: Path) -> None:
     try:
         browser.requests()
         browser.open(server.url, 375)
-        browser.wait("document.querySelectorAll('#stages tr').length == 8")
+        browser.wait("document.querySelectorAll('#stages tr').length == 10")
         assert "8 of 8 steps done" in browser.run("return document.getElementById('now').textContent")
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
         browser.type("#budget", "latency=60%")
