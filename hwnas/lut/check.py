@@ -18,7 +18,7 @@ from ..errors import HwnasError
 from ..lower.features import features
 from ..measure.quietness import DRIFT_LIMIT, ERROR_LIMIT, QUARANTINE, REJECTED_LIMIT
 from ..predict.choose import OVERHEAD
-from ..predict.trust import Trust, table_digest
+from ..predict.trust import UNREADABLE, Trust, table_digest
 from ..sample import Sample
 from ..table import FORMAT, SENTINEL, Table
 from .facts_only import is_private
@@ -229,14 +229,16 @@ def _files_beside(path: Path, table: Table) -> Iterator[Finding]:
     for file, digests in ((calibration, _digests(calibration)), (path.parent / "trust.json", Trust.digests(path.parent / "trust.json"))):
         for space, digest in digests.items():
             if digest != table_digest(table):
-                yield Finding("error", "fingerprint", f"{file.name}: space {space}: was made with a table of another fingerprint")
+                why = f"space {space}: was made with a table of another fingerprint"
+                why = "cannot be read: profile again" if space == UNREADABLE else why
+                yield Finding("error", "fingerprint", f"{file.name}: {why}")
 
 
 def _digests(path: Path) -> dict[str, str]:
-    """Space hash -> the digest of the table that its calibration was made with; empty without a calibration that can be read."""
+    """Space hash -> the digest of the table that its calibration was made with; UNREADABLE for a file that cannot be read."""
     from ..predict.calibration import read_spaces
 
     try:
         return {s: str(fields.get("table_fingerprint")) for s, fields in read_spaces(path).items()} if path.exists() else {}
     except HwnasError:
-        return {"?": "damaged"}
+        return {UNREADABLE: ""}

@@ -27,6 +27,7 @@ MAX_MAPE, MAX_BIAS, MIN_SPEARMAN = 0.10, 0.07, 0.80
 MIN_COVERAGE_P = 0.005  # a 95 % bound holds for so few networks with less than this probability: it is none
 MIN_HELD_OUT = 10  # with fewer random networks the left-out ones of the calibration are judged
 WORST, BLOCKS = 5, 3  # cases, and blocks of each, in the report
+UNREADABLE = "?"  # in place of a space, see Trust.digests
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,11 @@ class Trust:
 
     @staticmethod
     def digests(path: Path) -> dict[str, str]:
-        """Space hash -> the digest of the table its report was made with; `?` for a file that cannot be read."""
+        """Space hash -> the digest of the table its report was made with; UNREADABLE for a file that cannot be read."""
         try:
             return {t.space_hash: t.table_fingerprint for t in Trust.load_all(path)}
         except HwnasError:
-            return {"?": "damaged"}
+            return {UNREADABLE: ""}
 
 
 def find_trust(folder: Path, space_hash: str) -> Trust | None:
