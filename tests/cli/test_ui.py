@@ -108,7 +108,7 @@ def test_in_a_browser(server: Server, tmp_path: Path) -> None:
         browser.requests()
         browser.open(server.url, 375)
         browser.wait("document.querySelectorAll('#stages tr').length == 10")
-        assert "8 of 8 steps done" in browser.run("return document.getElementById('now').textContent")
+        assert "10 of 10 steps done" in browser.run("return document.getElementById('now').textContent")
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
         browser.type("#budget", "latency=60%")
         browser.click("#ask button")
