@@ -46,7 +46,8 @@ def stages(run: RunFolder) -> list[Stage]:
     found += [_settled(f"settle {_name(budget)}", told) for budget, told in zip(budgets, settled)]
     for budget, told in zip_longest(budgets, settled):
         if run.retraining.epochs:
-            found.append(_training(f"retrain for {_name(budget)}", _alone(run.for_budget(budget), told)))
+            choice = told or read_json(run.of_budget(budget) / "search.json")  # nothing is settled on for a wider network
+            found.append(_training(f"retrain for {_name(budget)}", _alone(run.for_budget(budget), choice)))
         found.append(_certified(f"certify {_name(budget)}", read_json(run.of_budget(budget) / "certificate.json")))
     return _with_next(run, found)
 
@@ -107,10 +108,10 @@ def _settled(title: str, told: dict[str, Any] | None) -> Stage:
     return Stage(title, "done", text=f"{tried} {'architecture' if tried == 1 else 'architectures'} timed on the device")
 
 
-def _alone(run: RunFolder, settled: dict[str, Any] | None) -> Path:
-    """Where the network that was settled on is trained, or a folder that is not there."""
+def _alone(run: RunFolder, choice: dict[str, Any] | None) -> Path:
+    """Where the network of these choices is trained, or a folder that is not there."""
     try:
-        return retrain_folder(run, run.space.encode((settled or {})["choices"]))
+        return retrain_folder(run, run.space.encode((choice or {})["choices"]))
     except (KeyError, HwnasError):  # nothing yet, or of another space
         return run.path / "retrain" / "none"
 
