@@ -35,6 +35,7 @@ class Profiler(Protocol):
             def timed(self, loops) -> (wall_ns, cpu_ns or None)     # the device has a better clock
             def counters(self) -> {"energy_mj": ...}                # what it has used since it was switched on
             on_cpu = False                                          # CPU time of the calling thread means nothing here
+            from_cache = True                                       # this file was loaded before, and faster now than a first time
         ALLOCATES = True                                # memory, in each inference: what is freed stays with the process, or luck is timed
     """
 

@@ -55,7 +55,7 @@ class Sample:
     loops: int = 1
     reference_ns: tuple[int, ...] | None = None  # of each repeat: a fixed computation's time around it (hwnas/board/calm.py)
     best_ns: int | None = None  # and its best ever, as far as was known then
-    load_s: float | None = None  # reading and preparing the file
+    load_s: float | None = None  # reading and preparing the file, where no cache helped
     first_run_ms: float | None = None
     peak_rss_bytes: int | None = None  # resident memory of the whole worker process, at its peak while this file was in it
     energy_mj: float | None = None  # of one inference: what the processor package or the GPU drew meanwhile, its idle draw included

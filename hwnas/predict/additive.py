@@ -66,9 +66,9 @@ def loading(space: Space, table: Table) -> dict[str, Additive]:
     of them, with each network predicted by a fit without it, as a certificate counts the slowest of its processes.
     """
     loads = {
-        key: (z, 1000 * np.array([s.load_s for s in table.samples(key) if s.load_s]))
+        key: (z, 1000 * np.array(told))
         for key, z in networks_in(space, table.keys).items()
-        if key not in table.failed and all(s.load_s for s in table.samples(key))
+        if key not in table.failed and (told := [s.load_s for s in table.samples(key) if s.load_s])
     }
     if len(loads) < MIN_NETWORKS:
         return {}

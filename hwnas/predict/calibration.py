@@ -116,8 +116,11 @@ class Calibration:
         return Bound(tuple(groups), term)
 
     def save(self, path: Path) -> None:
-        """Into the file's entry for the space; those of other spaces stay."""
-        spaces = read_spaces(path) if path.exists() else {}
+        """Into the file's entry for the space; those of other spaces stay, but for an older hwnas's, which none can use."""
+        try:
+            spaces = read_spaces(path) if path.exists() else {}
+        except OlderFormat:
+            spaces = {}
         write_spaces(path, {**spaces, self.space_hash: asdict(self)})
 
     @classmethod
@@ -139,6 +142,10 @@ class Calibration:
             raise HwnasError(f"{path}: damaged ({type(error).__name__}: {error}): delete it and {way_out}") from None
 
 
+class OlderFormat(HwnasError):
+    """A file of calibrations that an older hwnas made."""
+
+
 def read_spaces(path: Path) -> dict[str, Any]:
     """Space hash -> fields of its calibration. Raises HwnasError for a file that is none."""
     try:
@@ -146,6 +153,8 @@ def read_spaces(path: Path) -> dict[str, Any]:
         version, spaces = data["format"], dict(data["spaces"])
     except (KeyError, TypeError, ValueError) as error:
         raise HwnasError(f"{path}: not a calibration file ({type(error).__name__}: {error}): delete it and profile again") from None
+    if isinstance(version, int) and version < FORMAT:
+        raise OlderFormat(f"{path}: made by an older hwnas (format {version}, now {FORMAT}): profile again: it measures nothing twice")
     if version != FORMAT:
         raise HwnasError(f"{path}: format {version}, this hwnas reads format {FORMAT}: delete it and profile again")
     return spaces

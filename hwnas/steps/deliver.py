@@ -34,10 +34,10 @@ from .progress import Show, silent
 from .proof import own_file
 from .retime import table_facts
 from .retrain import retrain_winner
-from .rounds import FINAL
+from .rounds import FINAL, prove_in_doubt
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner
-from .settle import prove_in_doubt, settle, settle_anew
+from .settle import settle, settle_anew
 
 ALWAYS = (".onnx", ".tflite", ".safetensors")  # suffixes of the files in every bundle
 LAYER_SAMPLES = 16  # batches of training images on which the layers of an int8 file are compared

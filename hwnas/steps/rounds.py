@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from ..deploy.certificate import share_used
-from .proof import Proof
+from ..lower import Calibration
+from .progress import Show
+from .proof import Proof, prove
 from .run_folder import RunFolder
 from .search import Winner
 
 AIM = 0.97  # of a measured limit: where the next round is sent. The machine's speed wanders
 INHERITED, FINAL = "inherited weights", "final file"  # what a round was a timing of
+PAUSES = (0.0, 0.25, 0.75)  # of the experiment's patience: neighbours stay for tenths of a second, or for minutes
 MOSTLY = 0.5  # of a timing's inferences: where somebody slowed the core during more, a FAIL may be his and not the file's
 
 
@@ -76,6 +82,34 @@ class Rounds:
         return self.tighter * AIM / max(measured) if measured else self.tighter
 
 
+def prove_in_doubt(
+    run: RunFolder,
+    winner: Winner,
+    module: nn.Module,
+    folder: Path,
+    rounds: Rounds,
+    show: Show,
+    title: str,
+    of: str = INHERITED,
+    also: tuple[str, ...] = (),
+    calibration: Calibration | None = None,
+) -> tuple[Proof, dict[str, Path]]:
+    """`prove`, and once more after each of PAUSES while a failure is doubtful; all stand in the rounds, the last one counts."""
+    proof, files = prove(run, winner, module, folder, show, title, also, calibration)
+    again, pauses_s = False, [share * run.experiment.patience_s for share in PAUSES]
+    for pause_s in pauses_s if run.experiment.patience_s else pauses_s[:1]:
+        doubtful = rounds.doubtful(winner, proof, of, again)
+        rounds.add(run, winner, proof, of, again)
+        if not doubtful:
+            return proof, files
+        _wait(pause_s, winner, show)
+        again, earlier = True, proof
+        proof, files = prove(run, winner, module, folder, show, f"{title} again", also, calibration)
+        proof = proof.after(earlier, winner.target)
+    rounds.add(run, winner, proof, of, again)
+    return proof, files
+
+
 def _words(run: RunFolder, winner: Winner, proof: Proof, tighter: float) -> dict[str, Any]:
     return {
         "verdict": proof.verdict,
@@ -90,3 +124,10 @@ def _words(run: RunFolder, winner: Winner, proof: Proof, tighter: float) -> dict
         "used_calm": round(share_used(proof.calm), 4),
         "limits": proof.kept,
     }
+
+
+def _wait(pause_s: float, winner: Winner, show: Show) -> None:
+    if pause_s:
+        with show(f"certify {winner.target.budget.device} {winner.target.budget.name}") as advance:
+            advance(0, 1, f"somebody slows the core: waiting {pause_s:.0f} s")
+            sleep(pause_s)

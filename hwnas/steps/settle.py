@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import sleep
 
 import numpy as np
-from torch import nn
 
 from ..cost import CostModel
 from ..deploy.certificate import share_used
 from ..device import find_device
 from ..errors import HwnasError
-from ..lower import Calibration
 from ..score import RunScorer
 from .progress import Show, silent
-from .proof import Proof, prove
+from .proof import Proof
 from .refine import refine
-from .rounds import INHERITED, Rounds
+from .rounds import Rounds, prove_in_doubt
 from .run_folder import RunFolder, read_stamped, stamp, write_json
 from .search import Winner, to_winner
 
 MAX_ROUNDS = 3
-PAUSES = (0.0, 0.25, 0.75)  # of the experiment's patience: neighbours stay for tenths of a second, or for minutes
 WELL_USED = 0.93  # of the fullest limit; below it the search goes on with looser ones
 
 
@@ -63,34 +59,6 @@ def settle_anew(
         following = _until_one_keeps(run, model, following, scorer, rounds, show)
     _save(run, winner, following, rounds)
     return following
-
-
-def prove_in_doubt(
-    run: RunFolder,
-    winner: Winner,
-    module: nn.Module,
-    folder: Path,
-    rounds: Rounds,
-    show: Show,
-    title: str,
-    of: str = INHERITED,
-    also: tuple[str, ...] = (),
-    calibration: Calibration | None = None,
-) -> tuple[Proof, dict[str, Path]]:
-    """`prove`, and once more after each of PAUSES while a failure is doubtful; all stand in the rounds, the last one counts."""
-    proof, files = prove(run, winner, module, folder, show, title, also, calibration)
-    again, pauses_s = False, [share * run.experiment.patience_s for share in PAUSES]
-    for pause_s in pauses_s if run.experiment.patience_s else pauses_s[:1]:
-        doubtful = rounds.doubtful(winner, proof, of, again)
-        rounds.add(run, winner, proof, of, again)
-        if not doubtful:
-            return proof, files
-        _wait(pause_s, winner, show)
-        again, earlier = True, proof
-        proof, files = prove(run, winner, module, folder, show, f"{title} again", also, calibration)
-        proof = proof.after(earlier, winner.target)
-    rounds.add(run, winner, proof, of, again)
-    return proof, files
 
 
 def _until_one_keeps(run: RunFolder, model: CostModel, winner: Winner, scorer: RunScorer, rounds: Rounds, show: Show) -> Winner:
@@ -153,10 +121,3 @@ def _save(run: RunFolder, winner: Winner, settled: Winner, rounds: Rounds) -> No
         "rounds": rounds.said,
     }
     write_json(_record(run, winner), found)
-
-
-def _wait(pause_s: float, winner: Winner, show: Show) -> None:
-    if pause_s:
-        with show(f"certify {winner.target.budget.device} {winner.target.budget.name}") as advance:
-            advance(0, 1, f"somebody slows the core: waiting {pause_s:.0f} s")
-            sleep(pause_s)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,9 @@ import openvino as ov  # noqa: E402
 
 API = 1
 PRECISION = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}  # that of the arithmetic; a quantised file says itself where it is int8
+
+SCRATCH = tempfile.TemporaryFile()
+COMPILED: dict[tuple[Any, ...], tuple[int, int]] = {}  # file and settings -> offset and size, in SCRATCH, of the compiled model
 
 
 def facts(options: dict[str, Any]) -> dict[str, Any]:
@@ -31,9 +37,18 @@ class Session:
         if self.on_cpu:
             # One stream and as many threads as asked, or it takes every core for one inference.
             settings |= {"INFERENCE_NUM_THREADS": options["threads"], "NUM_STREAMS": 1}
-        compiled = ov.Core().compile_model(path, device, settings)
-        self.shapes = [tuple(port.shape) for port in compiled.inputs]
-        self.request = compiled.create_infer_request()
+        # Every round loads a file anew: to import what was compiled takes a quarter of the time, and runs as fast (ratio 0.995 to 0.999).
+        file = os.stat(path)
+        self.key = path, file.st_ino, file.st_mtime_ns, file.st_size, *settings.items()
+        self.from_cache = self.key in COMPILED
+        if self.from_cache:
+            offset, size = COMPILED[self.key]
+            SCRATCH.seek(offset)
+            self.compiled = ov.Core().import_model(io.BytesIO(SCRATCH.read(size)), device, settings)
+        else:
+            self.compiled = ov.Core().compile_model(path, device, settings)
+        self.shapes = [tuple(port.shape) for port in self.compiled.inputs]
+        self.request = self.compiled.create_infer_request()
 
     def put(self, xs: list[np.ndarray]) -> None:
         for i, x in enumerate(xs):
@@ -46,4 +61,7 @@ class Session:
         return np.array(self.request.get_output_tensor(0).data)
 
     def close(self) -> None:
-        del self.request
+        if not self.from_cache:
+            offset = SCRATCH.seek(0, io.SEEK_END)
+            COMPILED[self.key] = offset, SCRATCH.write(self.compiled.export_model().getvalue())
+        del self.request, self.compiled

@@ -205,6 +205,7 @@ def test_save_and_load_keep_other_spaces(tmp_path):
         (lambda text: '{"format": 4, "spaces": [1]}', "not a calibration file"),
         (lambda text: '{"format": 4}', "not a calibration file"),
         (lambda text: text.replace('"format": 4', '"format": 9'), "format 9, this hwnas reads format 4"),
+        (lambda text: text.replace('"format": 4', '"format": 3'), "older hwnas (format 3, now 4): profile again"),
         (lambda text: text.replace(SPACE.hash, "f" * 16), f"no calibration for the space with hash {SPACE.hash}"),
         (lambda text: text.replace('"margin"', '"margarine"'), "damaged"),
         (lambda text: text.replace('"mape"', '"maple"'), "damaged"),
@@ -228,6 +229,14 @@ def test_a_missing_file_and_nothing_overwritten(tmp_path):
     with pytest.raises(HwnasError, match="not a calibration file"):
         calibration.save(path)
     assert path.read_text() == "precious"
+
+
+def test_an_older_hwnas_calibrations_give_way(tmp_path):
+    path, (calibration, *_) = tmp_path / "calibration.json", fit()
+    calibration.save(path)
+    path.write_text(path.read_text().replace('"format": 4', '"format": 3').replace(SPACE.hash, "f" * 16))
+    calibration.save(path)
+    assert Calibration.load(path, SPACE.hash) == calibration
 
 
 def test_networks_for_it_are_enough_by_default():

@@ -116,6 +116,19 @@ def test_more_work_takes_longer_on_both_clocks(worker, tmp_path):
     assert small.latency_ms("cpu") * 3 < large.latency_ms("cpu") < 100
 
 
+def test_a_file_loaded_again_computes_the_same_and_one_that_took_its_place_its_own(worker, tmp_path):
+    file, x = tmp_path / f"b{worker.profiler.suffix}", np.random.default_rng(0).standard_normal((1, 8, 10, 12), dtype=np.float32)
+    outputs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        worker.profiler.build(build(BLOCKS[0]).eval(), (x.shape,), worker.device, file)
+        first = worker.time(file, PLAN)
+        outputs.append([worker.predict(file, x) for _ in range(2)])
+        assert first.load_s > 0
+        assert (worker.time(file, PLAN).load_s is None) == (worker.profiler.needs == ("openvino",))  # it keeps what it compiled
+    assert all(np.array_equal(*pair) for pair in outputs) and not np.array_equal(outputs[0][0], outputs[1][0])
+
+
 def test_single_shots_of_a_file(worker, tmp_path):
     job = Job.of(BLOCKS[0])
     file = worker.profiler.build(job.make().eval(), job.shapes, worker.device, tmp_path / f"b{worker.profiler.suffix}")
