@@ -1,9 +1,10 @@
 """Trains every architecture of the small space alone, with several seeds, and stores the scores.
 
-    python tools/make_truth.py [--seeds 3] [--out tests/data/truth-digits-729.json] [--minutes 3]
+    python tools/make_truth.py [--seeds 20] [--out tests/data/truth-digits-729.json] [--minutes 3]
 
-Goes on where it was stopped: run it as often as it takes. Nine architectures and all seeds are trained side by side (see side_by_side.py),
-which is several times as fast.
+Goes on where it was stopped: run it as often as it takes. Nine architectures and up to nine seeds are trained side by side (see
+side_by_side.py), which is several times as fast. Of 729 means of few seeds the best is a lucky one: with 3 seeds, the architecture that is
+truly the best seems to lack 1.0 % to it in the median, with 20 seeds 0.2 %.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hwnas.files import write_atomic
 from hwnas.space import Space
 from hwnas.train.run import make_optimizer
 
-BESIDE = 9  # architectures trained side by side
+BESIDE, SEEDS = 9, 9  # architectures, and seeds of each, trained side by side
 
 
 def scores_of(Z: np.ndarray, seeds: list[int], space: Space, data: Dataset) -> list[list[float]]:
@@ -55,7 +56,7 @@ def _copies(x: torch.Tensor, n: int) -> torch.Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=TRUTH)
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many; run again to go on")
     args = parser.parse_args()
@@ -63,11 +64,15 @@ def main() -> None:
     space, data, Z = truth_space(), truth_data(), all_codes()
     scores: dict[str, list[float]] = json.loads(args.out.read_text())["scores"] if args.out.exists() else {}
     blocks = np.arange(len(Z)).reshape(-1, BESIDE)[np.random.default_rng(0).permutation(len(Z) // BESIDE)]
-    todo = [block for block in blocks if any(len(scores.get(str(i), [])) < args.seeds for i in block)]
+    todo = []  # (architectures, their next seeds)
+    for block in blocks:
+        known = min(len(scores.get(str(i), [])) for i in block)
+        todo += [(block, range(first, min(first + SEEDS, args.seeds))) for first in range(known, args.seeds, SEEDS)]
     about = {"space": space.hash, "data": f"digits, {FEW} training images, {len(data.valid)} to score", "recipe": RECIPE.learned()}
     start = saved = monotonic()
-    for done, block in enumerate(todo, 1):
-        scores |= dict(zip(map(str, block), scores_of(Z[block], [*range(args.seeds)], space, data)))
+    for done, (block, seeds) in enumerate(todo, 1):
+        for i, found in zip(map(str, block), scores_of(Z[block], [*seeds], space, data)):
+            scores[i] = scores.get(i, [])[: seeds[0]] + found
         end = done == len(todo) or monotonic() - start > 60 * args.minutes
         if end or monotonic() - saved > 10:
             args.out.parent.mkdir(parents=True, exist_ok=True)
