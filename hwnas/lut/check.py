@@ -17,8 +17,9 @@ from ..device import Device
 from ..errors import HwnasError
 from ..lower.features import features
 from ..measure.quietness import DRIFT_LIMIT, ERROR_LIMIT, QUARANTINE, REJECTED_LIMIT
+from ..predict import calibration, trust
 from ..predict.choose import OVERHEAD
-from ..predict.trust import UNREADABLE, Trust, table_digest
+from ..predict.trust import table_digest
 from ..sample import Sample
 from ..table import FORMAT, SENTINEL, Table
 from .facts_only import is_private
@@ -213,7 +214,7 @@ def _private(raw: RawTable) -> Iterator[Finding]:
 
 def _files_beside(path: Path, table: Table) -> Iterator[Finding]:
     """device.toml, calibration.json and trust.json were made for this very table, or they are not its own."""
-    toml, calibration = path.parent / "device.toml", path.parent / "calibration.json"
+    toml = path.parent / "device.toml"
     if toml.exists():
         try:
             device = Device.load(toml)
@@ -226,19 +227,12 @@ def _files_beside(path: Path, table: Table) -> Iterator[Finding]:
                     yield Finding(
                         "error", "fingerprint", f"device.toml says {name} = {value!r}, the table was measured with {measured[name]!r}"
                     )
-    for file, digests in ((calibration, _digests(calibration)), (path.parent / "trust.json", Trust.digests(path.parent / "trust.json"))):
+    for file, form in ((path.parent / "calibration.json", calibration.FORMAT), (path.parent / "trust.json", trust.FORMAT)):
+        try:
+            digests = form.digests(file)
+        except HwnasError as error:
+            yield Finding("error", "fingerprint", str(error))
+            continue
         for space, digest in digests.items():
             if digest != table_digest(table):
-                why = f"space {space}: was made with a table of another fingerprint"
-                why = "cannot be read: profile again" if space == UNREADABLE else why
-                yield Finding("error", "fingerprint", f"{file.name}: {why}")
-
-
-def _digests(path: Path) -> dict[str, str]:
-    """Space hash -> the digest of the table that its calibration was made with; UNREADABLE for a file that cannot be read."""
-    from ..predict.calibration import read_spaces
-
-    try:
-        return {s: str(fields.get("table_fingerprint")) for s, fields in read_spaces(path).items()} if path.exists() else {}
-    except HwnasError:
-        return {UNREADABLE: ""}
+                yield Finding("error", "fingerprint", f"{file.name}: space {space}: was made with a table of another fingerprint")

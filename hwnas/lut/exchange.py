@@ -16,7 +16,7 @@ from ..block import Block
 from ..device import Device
 from ..errors import HwnasError
 from ..files import write_atomic
-from ..predict.calibration import read_spaces, write_spaces
+from ..predict.calibration import FORMAT as CALIBRATIONS
 from ..predict.trust import Trust, table_digest
 from ..sample import Sample
 from ..table import SENTINEL, Table
@@ -99,8 +99,8 @@ def export_folder(path: Path, out: Path, by: str = "", overwrite: bool = False) 
     made_with = table_digest(Table.read(out / "table.jsonl"))
     done = []
     if (calibration := path.parent / "calibration.json").exists():
-        spaces = {s: f for s, f in read_spaces(calibration).items() if f.get("table_fingerprint") == digest}
-        write_spaces(out / "calibration.json", {s: {**f, "table_fingerprint": made_with} for s, f in spaces.items()})
+        spaces = {s: f for s, f in CALIBRATIONS.read(calibration).items() if f.get("table_fingerprint") == digest}
+        CALIBRATIONS.write(out / "calibration.json", {s: {**f, "table_fingerprint": made_with} for s, f in spaces.items()})
         done.append(f"calibrated for {len(spaces)} space(s)")
     for report in Trust.load_all(path.parent / "trust.json"):
         if report.table_fingerprint == digest:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,14 +12,14 @@ from ..block import Block
 from ..cost import Stream
 from ..cost.bound import Bound, conformal
 from ..errors import HwnasError
-from ..files import write_atomic
+from .by_space import BySpace
 from .correction import PAIRS, SPREADS, STREAM_MS, corrected, features
 from .fidelity import Fidelity
 from .group_ridge import GroupRidge, Task
 
 # 1: what weights that do not fit the cache cost was a share of the latency; 2: activations were not in their way; 3: a call cost the same
 # at all sizes, and how large weights may be was a constant
-FORMAT = 4
+FORMAT = BySpace("a calibration file", 4, "run `hwnas profile` for this device and space")
 DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next
 MIN_NETWORKS = 19  # fewer cannot give a 95 % conformal bound
 
@@ -116,22 +114,17 @@ class Calibration:
         return Bound(tuple(groups), term)
 
     def save(self, path: Path) -> None:
-        """Into the file's entry for the space; those of other spaces stay, but for an older hwnas's, which none can use."""
-        try:
-            spaces = read_spaces(path) if path.exists() else {}
-        except OlderFormat:
-            spaces = {}
-        write_spaces(path, {**spaces, self.space_hash: asdict(self)})
+        """Into the file's entry for the space; those of other spaces stay."""
+        FORMAT.add(path, self.space_hash, asdict(self))
 
     @classmethod
     def load(cls, path: Path, space_hash: str) -> Calibration:
         """Raises HwnasError when the file or the space's entry is missing, of another format, or damaged."""
-        way_out = "run `hwnas profile` for this device and space"
         if not path.exists():
-            raise HwnasError(f"{path}: no calibration: {way_out}")
-        fields = read_spaces(path).get(space_hash)
+            raise HwnasError(f"{path}: no calibration: {FORMAT.way_out}")
+        fields = FORMAT.fields(path, space_hash)
         if fields is None:
-            raise HwnasError(f"{path}: no calibration for the space with hash {space_hash}: {way_out}")
+            raise HwnasError(f"{path}: no calibration for the space with hash {space_hash}: {FORMAT.way_out}")
         try:
             networks = {k: (float(m), float(p)) for k, (m, p) in fields.get("networks", {}).items()}
             parts = {"plain": Fidelity(**fields["plain"]), "held_out": Fidelity(**fields["held_out"])}
@@ -139,30 +132,7 @@ class Calibration:
             listed = {"networks": networks, "searched": tuple(fields["searched"])}
             return cls(**{**fields, **parts, "stream": stream, **listed})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise HwnasError(f"{path}: damaged ({type(error).__name__}: {error}): delete it and {way_out}") from None
-
-
-class OlderFormat(HwnasError):
-    """A file of calibrations that an older hwnas made."""
-
-
-def read_spaces(path: Path) -> dict[str, Any]:
-    """Space hash -> fields of its calibration. Raises HwnasError for a file that is none."""
-    try:
-        data = json.loads(path.read_text())
-        version, spaces = data["format"], dict(data["spaces"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise HwnasError(f"{path}: not a calibration file ({type(error).__name__}: {error}): delete it and profile again") from None
-    if isinstance(version, int) and version < FORMAT:
-        raise OlderFormat(f"{path}: made by an older hwnas (format {version}, now {FORMAT}): profile again: it measures nothing twice")
-    if version != FORMAT:
-        raise HwnasError(f"{path}: format {version}, this hwnas reads format {FORMAT}: delete it and profile again")
-    return spaces
-
-
-def write_spaces(path: Path, spaces: Mapping[str, Any]) -> None:
-    """What read_spaces reads."""
-    write_atomic(path, json.dumps({"format": FORMAT, "spaces": spaces}, indent=1))
+            raise FORMAT.damaged(path, error) from None
 
 
 def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
 from ..cost import METRICS
 from ..device import Device
 from ..errors import HwnasError
-from ..files import write_atomic
 from ..measure import Plan, Report, Transport, Worker, measure
 from ..profiler import load_profiler
 from ..space import Space
 from ..table import Table
+from .by_space import BySpace
 from .calibration import MIN_NETWORKS, Calibration
 from .networks import code_of, network_jobs
 from .trust import table_digest
 
-FORMAT = 1
-FILE = "tails.json"
+FILE, FORMAT = "tails.json", BySpace("a file of tails", 1, "search again")
 QUANTILES = {m.field: m.quantile for m in METRICS.values() if m.quantile is not None and m.quantile != 0.5}  # field -> quantile
 PLAN = Plan.single_shot(samples=300, total_s=0.15, time_limit_s=60.0)
 
@@ -55,19 +52,19 @@ class Tails:
     def save(self, folder: Path, space_hash: str) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
         fields = {"table_fingerprint": self.table_fingerprint, "inferences": self.inferences, "multiples": self.multiples}
-        write_atomic(folder / FILE, json.dumps({"format": FORMAT, "spaces": {**_read(folder / FILE), space_hash: fields}}, indent=1))
+        FORMAT.add(folder / FILE, space_hash, fields)
 
     @classmethod
     def find(cls, folder: Path, space_hash: str, table_fingerprint: str) -> Tails | None:
         """None where none were measured for this space and table. Raises HwnasError for a damaged file."""
-        fields = _read(folder / FILE).get(space_hash)
+        fields = FORMAT.fields(folder / FILE, space_hash)
         if fields is None or fields.get("table_fingerprint") != table_fingerprint:
             return None
         try:
             multiples = {f: {str(k): float(m) for k, m in fields["multiples"].get(f, {}).items()} for f in QUANTILES}
             return cls(table_fingerprint, int(fields["inferences"]), multiples)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise HwnasError(f"{folder / FILE}: damaged ({type(error).__name__}: {error}): delete it and search again") from None
+            raise FORMAT.damaged(folder / FILE, error) from None
 
 
 def measure_tails(
@@ -95,17 +92,3 @@ def measure_tails(
     tails = Tails(table_digest(table), min(map(len, wall.values())), multiples)
     tails.save(folder, space.hash)
     return tails
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Space hash -> fields of its tails; {} where there is no file."""
-    if not path.exists():
-        return {}
-    try:
-        data = json.loads(path.read_text())
-        version, spaces = data["format"], dict(data["spaces"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise HwnasError(f"{path}: not a file of tails ({type(error).__name__}: {error}): delete it and search again") from None
-    if version != FORMAT:
-        raise HwnasError(f"{path}: format {version}, this hwnas reads format {FORMAT}: delete it and search again")
-    return spaces

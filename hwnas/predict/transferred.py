@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +12,16 @@ from ..block import Block
 from ..cost import CostModel
 from ..cost.bound import CONFIDENCE
 from ..errors import HwnasError
-from ..files import write_atomic
 from ..space import Codes, Space
 from .block_nodes import count_sums
+from .by_space import BySpace
 from .calibration import DRIFT
 from .fidelity import Fidelity
 from .group_ridge import GroupRidge, Task
 
-FORMAT = 1
 PRIOR = (1.0, 0.1, 0.05, 1e-3)  # the mean of the source devices, each of them, what is counted, kinds of blocks
 LATENCY = "latency_ms"
-FILE = "transfer.json"
+FILE, FORMAT = "transfer.json", BySpace("a transfer file", 1, "run `hwnas transfer` again")
 
 
 @dataclass(frozen=True)
@@ -48,21 +45,18 @@ class Transferred:
 
     def save(self, folder: Path, space: Space) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
-        path = folder / FILE
-        spaces = _read(path) if path.exists() else {}
-        write_atomic(path, json.dumps({"format": FORMAT, "spaces": {**spaces, space.hash: asdict(self)}}, indent=1))
+        FORMAT.add(folder / FILE, space.hash, asdict(self))
 
     @classmethod
     def load(cls, folder: Path, space: Space) -> Transferred | None:
         """None where there is none for this space. Raises HwnasError for a damaged file."""
-        path = folder / FILE
-        fields = _read(path).get(space.hash) if path.exists() else None
+        fields = FORMAT.fields(folder / FILE, space.hash)
         if fields is None:
             return None
         try:
             return cls(**{**fields, "sources": tuple(fields["sources"]), "left_out": Fidelity(**fields["left_out"])})
         except (KeyError, TypeError) as error:
-            raise HwnasError(f"{path}: damaged ({type(error).__name__}: {error}): delete it and run `hwnas transfer` again") from None
+            raise FORMAT.damaged(folder / FILE, error) from None
 
 
 class SourceTables:
@@ -175,14 +169,3 @@ def _candidates(space: Space, n: int, rng: np.random.Generator) -> Codes:
 
 def _kinds(b: Block) -> list[str]:
     return [f"op={b.op}", f"kernel={b.kernel}", f"stride={b.stride}", f"act={b.act}", f"se={int(b.se > 0)}"]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-        version, spaces = data["format"], dict(data["spaces"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise HwnasError(f"{path}: not a transfer file ({type(error).__name__}: {error}): delete it and transfer again") from None
-    if version != FORMAT:
-        raise HwnasError(f"{path}: format {version}, this hwnas reads format {FORMAT}: delete it and transfer again")
-    return spaces

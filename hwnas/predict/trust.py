@@ -14,20 +14,18 @@ import scipy
 
 from ..cost import CostModel
 from ..cost.bound import CONFIDENCE
-from ..errors import HwnasError
-from ..files import write_atomic
 from ..space import Codes
 from ..table import Table
+from .by_space import BySpace
 from .calibration import Calibration
 from .fidelity import Fidelity
 from .networks import code_of
 
-FORMAT = 1
+FORMAT = BySpace("a trust report", 1, "profile again")
 MAX_MAPE, MAX_BIAS, MIN_SPEARMAN = 0.10, 0.07, 0.80
 MIN_COVERAGE_P = 0.005  # a 95 % bound holds for so few networks with less than this probability: it is none
 MIN_HELD_OUT = 10  # with fewer random networks the left-out ones of the calibration are judged
 WORST, BLOCKS = 5, 3  # cases, and blocks of each, in the report
-UNREADABLE = "?"  # in place of a space, see Trust.digests
 
 
 @dataclass(frozen=True)
@@ -122,22 +120,15 @@ class Trust:
 
     def save(self, path: Path) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
-        others = {t.space_hash: t.to_dict() for t in Trust.load_all(path)} if _is_report(path) else {}
-        text = json.dumps({"format": FORMAT, "spaces": {**others, self.space_hash: self.to_dict()}}, indent=1)
-        write_atomic(path, text + "\n")
+        FORMAT.add(path, self.space_hash, self.to_dict())
 
     @staticmethod
     def load_all(path: Path) -> list[Trust]:
         """The reports of all spaces; none if there is no file. Raises HwnasError for a file that is none of ours."""
-        if not path.exists():
-            return []
         try:
-            data = json.loads(path.read_text())
-            if data["format"] != FORMAT:
-                raise HwnasError(f"{path}: format {data['format']}, this hwnas reads format {FORMAT}: profile again")
-            return [Trust._from(fields) for fields in data["spaces"].values()]
+            return [Trust._from(fields) for fields in FORMAT.read(path).values()]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise HwnasError(f"{path}: not a trust report ({type(error).__name__}: {error}): delete it and profile again") from None
+            raise FORMAT.damaged(path, error) from None
 
     @staticmethod
     def _from(fields: dict[str, Any]) -> Trust:
@@ -145,14 +136,6 @@ class Trust:
         searched = own["searched"]
         own |= {"held_out": Fidelity(**own["held_out"]), "plain": Fidelity(**own["plain"]), "worst": tuple(own["worst"])}
         return Trust(**{**own, "searched": Fidelity(**searched) if searched else None})
-
-    @staticmethod
-    def digests(path: Path) -> dict[str, str]:
-        """Space hash -> the digest of the table its report was made with; UNREADABLE for a file that cannot be read."""
-        try:
-            return {t.space_hash: t.table_fingerprint for t in Trust.load_all(path)}
-        except HwnasError:
-            return {UNREADABLE: ""}
 
 
 def find_trust(folder: Path, space_hash: str) -> Trust | None:
@@ -166,11 +149,3 @@ def find_trust(folder: Path, space_hash: str) -> Trust | None:
 def table_digest(table: Table) -> str:
     """16 hex digits over a table's fingerprint: what was made with another table is not taken for this one's."""
     return sha256(json.dumps(table.fingerprint, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _is_report(path: Path) -> bool:
-    try:
-        Trust.load_all(path)
-    except HwnasError:
-        return False
-    return path.exists()

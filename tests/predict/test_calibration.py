@@ -205,7 +205,7 @@ def test_save_and_load_keep_other_spaces(tmp_path):
         (lambda text: '{"format": 4, "spaces": [1]}', "not a calibration file"),
         (lambda text: '{"format": 4}', "not a calibration file"),
         (lambda text: text.replace('"format": 4', '"format": 9'), "format 9, this hwnas reads format 4"),
-        (lambda text: text.replace('"format": 4', '"format": 3'), "older hwnas (format 3, now 4): profile again"),
+        (lambda text: text.replace('"format": 4', '"format": 3'), "older hwnas (format 3, now 4): run `hwnas profile`"),
         (lambda text: text.replace(SPACE.hash, "f" * 16), f"no calibration for the space with hash {SPACE.hash}"),
         (lambda text: text.replace('"margin"', '"margarine"'), "damaged"),
         (lambda text: text.replace('"mape"', '"maple"'), "damaged"),
