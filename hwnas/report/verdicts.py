@@ -25,6 +25,7 @@ def verdict(o: Outcome) -> dict[str, Any]:
             "verdict": c["verdict"],
             "reason": c.get("reason") or "",
             "validation": f"{c['accuracy']['search_validation']:.2%}",
+            "inherited": f"{c['accuracy']['search_validation_inherited']:.2%}",  # of what was settled on: the search may have found another
             "test": f"{c['accuracy']['test']:.2%}",
             "file": c["certified_file"],
         }

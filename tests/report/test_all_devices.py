@@ -41,7 +41,7 @@ def test_a_verdict_is_a_bar_up_to_its_budget() -> None:
     certificate = {
         "verdict": "FAIL",
         "certified_file": "model.onnx",
-        "accuracy": {"search_validation": 0.9, "test": 0.9},
+        "accuracy": {"search_validation": 0.9, "search_validation_inherited": 0.9, "test": 0.9},
         "limits": {"latency_ms": {"budget": 2.0, "value": 1.5}, "file_bytes": {"budget": 1e5, "value": 3e5}},
         "predicted": {"latency_ms": 1.0, "upper_ms": 2.0},
     }
