@@ -22,13 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from .block import Block
 from .device import Device
 from .errors import HwnasError
 from .measure import Job, Local, Plan, Worker
-from .ops import build
 from .profiler import API, Profiler, load_profiler
 
 SMALL = Block("mbconv", 8, 16, 9, 9, stride=2, kernel=3, expand=3, act="relu")
@@ -59,7 +57,7 @@ class Subject:
         """The block's file, made by the profiler."""
         job = Job.of(block, batch or self.device.batch)
         out = self.folder / f"{abs(hash((block, batch))):x}{self.profiler.suffix}"
-        return self.profiler.build(_randomised(block), job.shapes, self.device, out)
+        return self.profiler.build(job.module(), job.shapes, self.device, out)
 
     @property
     def estimate(self) -> bool:
@@ -94,12 +92,12 @@ def facts(it: Subject) -> None:
 
 def build_is_deterministic(it: Subject) -> None:
     """The same module makes the same bytes in the file it was told to write, and no other file."""
-    made = []
+    made, job = [], Job.of(SMALL, it.device.batch)
     for name in ("one", "two"):
         folder = it.folder / name
         folder.mkdir()
         out = folder / f"x{it.profiler.suffix}"
-        found = it.profiler.build(_randomised(SMALL), Job.of(SMALL, it.device.batch).shapes, it.device, out)
+        found = it.profiler.build(job.module(), job.shapes, it.device, out)
         assert Path(found) == out, f"build returned {found}: expected out, {out}"
         extra = [p.name for p in folder.iterdir() if p != out]
         assert not extra, f"build left {extra[0]!r} beside its file: only that one file is sent to a board"
@@ -113,7 +111,7 @@ def outputs(it: Subject) -> None:
         return  # a phone's program: it only times
     x = np.random.default_rng(0).standard_normal((3, SMALL.cin, SMALL.height, SMALL.width), dtype=np.float32)
     with torch.inference_mode():
-        expected = _randomised(SMALL)(torch.from_numpy(x)).numpy()
+        expected = Job.of(SMALL).module()(torch.from_numpy(x)).numpy()
     y = it.worker.predict(it.file(SMALL), x)
     assert y.shape == expected.shape, f"outputs have shape {y.shape}: expected {expected.shape}, rows first, channels second"
     assert y.dtype == np.float32, f"outputs are {y.dtype}: expected float32"
@@ -291,19 +289,6 @@ def _as_test(check: Check) -> Callable[[Conformance], None]:
 
 for _check in CHECKS:
     setattr(Conformance, f"test_{_check.__name__}", _as_test(_check))
-
-
-def _randomised(block: Block) -> nn.Module:
-    """The block's module with weights from a seed and BatchNorm statistics of a trained one; fresh ones hide mistakes."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = build(block).eval()
-        for norm in module.modules():
-            if isinstance(norm, nn.BatchNorm2d):
-                assert norm.running_mean is not None and norm.running_var is not None
-                norm.running_mean.normal_(0, 0.1)
-                norm.running_var.uniform_(0.5, 1.5)
-    return module
 
 
 def _with_device_module(profiler: Profiler, path: Path) -> Profiler:

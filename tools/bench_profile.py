@@ -51,7 +51,7 @@ def prepare_ms(device: Device, jobs: dict[str, Job], count: int) -> np.ndarray:
     some = list(jobs.values())[:: max(1, len(jobs) // count)][:count]
     with tempfile.TemporaryDirectory() as folder:
         for job in [some[0], *some]:
-            module = job.make().eval()
+            module = job.module()
             start = time.perf_counter()
             profiler.build(module, job.shapes, device, Path(folder) / f"block{profiler.suffix}")
             times.append(1000 * (time.perf_counter() - start))

@@ -24,6 +24,7 @@ from ..profiler import Profiler, check_device
 from ..sample import Sample
 from ..transports.reach import transport_of
 from ..transports.transport import LINK_LOST, LinkLost, Local, Transport
+from .as_trained import WEIGHTS
 from .plan import Plan
 
 START_LIMIT_S = 120.0  # importing torch from a cold disk takes most of a minute
@@ -85,13 +86,13 @@ class Worker:
             raise HwnasError(f"device {self.device.name!r}: {lost}") from None
 
     def fingerprint(self) -> dict[str, Any]:
-        """Under what rows are measured: the device's settings, the host's identity, the runtime's name and version.
+        """Under what rows are measured: the device's settings, the host's identity, the runtime's name and version, and what files hold.
 
         An estimate depends on no host: it is the same wherever it is computed.
         """
         facts = self.facts()
         host = {} if self.profiler.estimate else facts["host"]
-        return {"device": self.device.settings, "host": host, "runtime": facts["runtime"]}
+        return {"device": self.device.settings, "host": host, "runtime": facts["runtime"], "weights": WEIGHTS}
 
     def time(self, file: Path, plan: Plan) -> Sample:
         """Times a file once, after the plan. What goes wrong with the file is a Sample with an error."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-
-import torch
 
 from ..block import Block
 from ..device import Device
@@ -117,7 +114,7 @@ class _Artifacts:
         """Builds the job's file if need be and times it; whatever the job does wrong becomes a sample with the reason."""
         if key not in self.files:
             try:
-                self.files[key] = self._build(job)
+                self.files[key] = job.file(self.worker.profiler, self.worker.device, self.folder)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise HwnasError(f"{self.folder}: no room for the files to measure: make room, or set TMPDIR") from None
@@ -125,11 +122,3 @@ class _Artifacts:
             except Exception as error:
                 return Sample.failed(f"cannot be built: {type(error).__name__}: {error}")
         return self.worker.time(self.files[key], plan)
-
-    def _build(self, job: Job) -> Path:
-        profiler = self.worker.profiler
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # same weights, same bytes, same name: a file is sent to a board once
-            module = job.make().eval()
-        new = profiler.build(module, job.shapes, self.worker.device, self.folder / f"new{profiler.suffix}")
-        return new.replace(self.folder / f"{hashlib.sha256(new.read_bytes()).hexdigest()[:20]}{profiler.suffix}")

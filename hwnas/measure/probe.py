@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..device import Device
 from ..errors import HwnasError
@@ -76,11 +74,7 @@ def probe(device: Device, seconds: float = 5.0, transport: Transport | None = No
     job = Job.of(SENTINEL_BLOCK, device.batch)
     with Worker(device, profiler, transport) as worker, tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         facts = worker.facts()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            new = profiler.build(job.make().eval(), job.shapes, device, Path(folder, f"new{profiler.suffix}"))
-        file = new.replace(new.with_name(hashlib.sha256(new.read_bytes()).hexdigest()[:20] + profiler.suffix))
-        sample = worker.time(file, plan)
+        sample = worker.time(job.file(profiler, device, Path(folder)), plan)
         if sample.error is not None:
             raise HwnasError(f"device {device.name!r} does not run the sentinel block: {sample.error}")
         after = worker.conditions()
