@@ -1,6 +1,6 @@
 """What each algorithm finds on a space whose every architecture's true score is known, and what it costs.
 
-    python tools/make_truth.py                                         # once: 729 architectures x 3 seeds
+    python tools/make_truth.py                                         # once: 729 architectures x 20 seeds
     python tools/bench_algorithms.py [--algorithms darts,gdas] [--seeds 5] [--rows FILE] [--markdown]
 
 Regret is the truth of the best architecture less the truth of the one that was found: 0 is perfect. It stands beside one seed's

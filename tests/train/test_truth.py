@@ -16,7 +16,7 @@ from hwnas.plugins import ALGORITHMS, installed
 
 def test_the_truth_is_complete_and_more_than_noise() -> None:
     truth, space = Truth.load(), truth_space()
-    assert truth.scores.shape == (729, 3) and space.architectures == 729
+    assert truth.scores.shape == (729, 20) and space.architectures == 729
     assert truth.accuracy.std() > truth.seed_std > 0.005
     assert np.array_equal(truth.of(np.array([[0] * 6, [2] * 6])), truth.accuracy[[0, 728]])
 
