@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hwnas.block import Block
 from hwnas.device import Device
@@ -79,9 +78,8 @@ def check(runtime: str, root: Path) -> None:
         facts = there.facts()
         print(f"{runtime}: {facts['runtime']}, {facts['host']}, started in {time.perf_counter() - started:.0f} s", flush=True)
         for block in BLOCKS:
-            torch.manual_seed(0)
             job = Job.of(block)
-            file = profiler.build(job.make().eval(), job.shapes, device, root.parent / f"block{profiler.suffix}")
+            file = job.file(profiler, device, root.parent)
             sample = there.time(file, plan)
             if sample.error is not None:
                 raise SystemExit(f"{runtime}: {block}: {sample.error}")

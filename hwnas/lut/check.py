@@ -17,9 +17,9 @@ from ..device import Device
 from ..errors import HwnasError
 from ..lower.features import features
 from ..measure.quietness import DRIFT_LIMIT, ERROR_LIMIT, QUARANTINE, REJECTED_LIMIT
-from ..predict import calibration, trust
+from ..predict.calibration import CALIBRATIONS
 from ..predict.choose import OVERHEAD
-from ..predict.trust import table_digest
+from ..predict.trust import REPORTS, table_digest
 from ..sample import Sample
 from ..table import FORMAT, SENTINEL, Table
 from .facts_only import is_private
@@ -227,9 +227,9 @@ def _files_beside(path: Path, table: Table) -> Iterator[Finding]:
                     yield Finding(
                         "error", "fingerprint", f"device.toml says {name} = {value!r}, the table was measured with {measured[name]!r}"
                     )
-    for file, form in ((path.parent / "calibration.json", calibration.FORMAT), (path.parent / "trust.json", trust.FORMAT)):
+    for file, kind in ((path.parent / "calibration.json", CALIBRATIONS), (path.parent / "trust.json", REPORTS)):
         try:
-            digests = form.digests(file)
+            digests = kind.digests(file)
         except HwnasError as error:
             yield Finding("error", "fingerprint", str(error))
             continue

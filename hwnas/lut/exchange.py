@@ -16,7 +16,7 @@ from ..block import Block
 from ..device import Device
 from ..errors import HwnasError
 from ..files import write_atomic
-from ..predict.calibration import FORMAT as CALIBRATIONS
+from ..predict.calibration import CALIBRATIONS
 from ..predict.trust import Trust, table_digest
 from ..sample import Sample
 from ..table import SENTINEL, Table

@@ -35,6 +35,9 @@ class BySpace(NamedTuple):
             raise OlderFormat(f"{path}: made by an older hwnas (format {version}, now {self.format}): {self.way_out}")
         if version != self.format:
             raise HwnasError(f"{path}: format {version}, this hwnas reads format {self.format}: delete it and {self.way_out}")
+        for fields in spaces.values():
+            if not isinstance(fields, dict):
+                raise self.damaged(path, TypeError(f"{str(fields)[:40]!r} stands for a space"))
         return spaces
 
     def write(self, path: Path, spaces: Mapping[str, Any]) -> None:

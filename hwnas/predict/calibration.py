@@ -19,7 +19,7 @@ from .group_ridge import GroupRidge, Task
 
 # 1: what weights that do not fit the cache cost was a share of the latency; 2: activations were not in their way; 3: a call cost the same
 # at all sizes, and how large weights may be was a constant
-FORMAT = BySpace("a calibration file", 4, "run `hwnas profile` for this device and space")
+CALIBRATIONS = BySpace("a calibration file", 4, "run `hwnas profile` for this device and space")
 DRIFT = 0.015  # how far a whole device's level moved from one sitting to the next
 MIN_NETWORKS = 19  # fewer cannot give a 95 % conformal bound
 
@@ -115,16 +115,16 @@ class Calibration:
 
     def save(self, path: Path) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
-        FORMAT.add(path, self.space_hash, asdict(self))
+        CALIBRATIONS.add(path, self.space_hash, asdict(self))
 
     @classmethod
     def load(cls, path: Path, space_hash: str) -> Calibration:
         """Raises HwnasError when the file or the space's entry is missing, of another format, or damaged."""
         if not path.exists():
-            raise HwnasError(f"{path}: no calibration: {FORMAT.way_out}")
-        fields = FORMAT.fields(path, space_hash)
+            raise HwnasError(f"{path}: no calibration: {CALIBRATIONS.way_out}")
+        fields = CALIBRATIONS.fields(path, space_hash)
         if fields is None:
-            raise HwnasError(f"{path}: no calibration for the space with hash {space_hash}: {FORMAT.way_out}")
+            raise HwnasError(f"{path}: no calibration for the space with hash {space_hash}: {CALIBRATIONS.way_out}")
         try:
             networks = {k: (float(m), float(p)) for k, (m, p) in fields.get("networks", {}).items()}
             parts = {"plain": Fidelity(**fields["plain"]), "held_out": Fidelity(**fields["held_out"])}
@@ -132,7 +132,7 @@ class Calibration:
             listed = {"networks": networks, "searched": tuple(fields["searched"])}
             return cls(**{**fields, **parts, "stream": stream, **listed})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FORMAT.damaged(path, error) from None
+            raise CALIBRATIONS.damaged(path, error) from None
 
 
 def conformal_margin(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> float:

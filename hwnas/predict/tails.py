@@ -21,7 +21,7 @@ from .calibration import MIN_NETWORKS, Calibration
 from .networks import code_of, network_jobs
 from .trust import table_digest
 
-FILE, FORMAT = "tails.json", BySpace("a file of tails", 1, "search again")
+FILE, TAILS = "tails.json", BySpace("a file of tails", 1, "search again")
 QUANTILES = {m.field: m.quantile for m in METRICS.values() if m.quantile is not None and m.quantile != 0.5}  # field -> quantile
 PLAN = Plan.single_shot(samples=300, total_s=0.15, time_limit_s=60.0)
 
@@ -52,19 +52,19 @@ class Tails:
     def save(self, folder: Path, space_hash: str) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
         fields = {"table_fingerprint": self.table_fingerprint, "inferences": self.inferences, "multiples": self.multiples}
-        FORMAT.add(folder / FILE, space_hash, fields)
+        TAILS.add(folder / FILE, space_hash, fields)
 
     @classmethod
     def find(cls, folder: Path, space_hash: str, table_fingerprint: str) -> Tails | None:
         """None where none were measured for this space and table. Raises HwnasError for a damaged file."""
-        fields = FORMAT.fields(folder / FILE, space_hash)
+        fields = TAILS.fields(folder / FILE, space_hash)
         if fields is None or fields.get("table_fingerprint") != table_fingerprint:
             return None
         try:
             multiples = {f: {str(k): float(m) for k, m in fields["multiples"].get(f, {}).items()} for f in QUANTILES}
             return cls(table_fingerprint, int(fields["inferences"]), multiples)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FORMAT.damaged(folder / FILE, error) from None
+            raise TAILS.damaged(folder / FILE, error) from None
 
 
 def measure_tails(

@@ -21,7 +21,7 @@ from .group_ridge import GroupRidge, Task
 
 PRIOR = (1.0, 0.1, 0.05, 1e-3)  # the mean of the source devices, each of them, what is counted, kinds of blocks
 LATENCY = "latency_ms"
-FILE, FORMAT = "transfer.json", BySpace("a transfer file", 1, "run `hwnas transfer` again")
+FILE, TRANSFERS = "transfer.json", BySpace("a transfer file", 1, "run `hwnas transfer` again")
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class Transferred:
 
     def save(self, folder: Path, space: Space) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
-        FORMAT.add(folder / FILE, space.hash, asdict(self))
+        TRANSFERS.add(folder / FILE, space.hash, asdict(self))
 
     @classmethod
     def load(cls, folder: Path, space: Space) -> Transferred | None:
         """None where there is none for this space. Raises HwnasError for a damaged file."""
-        fields = FORMAT.fields(folder / FILE, space.hash)
+        fields = TRANSFERS.fields(folder / FILE, space.hash)
         if fields is None:
             return None
         try:
             return cls(**{**fields, "sources": tuple(fields["sources"]), "left_out": Fidelity(**fields["left_out"])})
         except (KeyError, TypeError) as error:
-            raise FORMAT.damaged(folder / FILE, error) from None
+            raise TRANSFERS.damaged(folder / FILE, error) from None
 
 
 class SourceTables:

@@ -21,7 +21,7 @@ from .calibration import Calibration
 from .fidelity import Fidelity
 from .networks import code_of
 
-FORMAT = BySpace("a trust report", 1, "profile again")
+REPORTS = BySpace("a trust report", 1, "profile again")
 MAX_MAPE, MAX_BIAS, MIN_SPEARMAN = 0.10, 0.07, 0.80
 MIN_COVERAGE_P = 0.005  # a 95 % bound holds for so few networks with less than this probability: it is none
 MIN_HELD_OUT = 10  # with fewer random networks the left-out ones of the calibration are judged
@@ -120,15 +120,15 @@ class Trust:
 
     def save(self, path: Path) -> None:
         """Into the file's entry for the space; those of other spaces stay."""
-        FORMAT.add(path, self.space_hash, self.to_dict())
+        REPORTS.add(path, self.space_hash, self.to_dict())
 
     @staticmethod
     def load_all(path: Path) -> list[Trust]:
         """The reports of all spaces; none if there is no file. Raises HwnasError for a file that is none of ours."""
         try:
-            return [Trust._from(fields) for fields in FORMAT.read(path).values()]
+            return [Trust._from(fields) for fields in REPORTS.read(path).values()]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FORMAT.damaged(path, error) from None
+            raise REPORTS.damaged(path, error) from None
 
     @staticmethod
     def _from(fields: dict[str, Any]) -> Trust:

@@ -6,7 +6,7 @@ from ..device import find_device
 from ..errors import HwnasError
 from ..measure import Plan, Quietness
 from ..predict import Calibration
-from ..predict.calibration import FORMAT
+from ..predict.calibration import CALIBRATIONS
 from ..table import Table
 from .boards import Profiling, profile_boards
 from .progress import Show, silent
@@ -21,7 +21,7 @@ def profile_devices(run: RunFolder, show: Show = silent, workers: int = 0, ray: 
     settings, seed, marks = run.experiment.profile, run.experiment.seed, {}
     for name in run.experiment.devices:
         device = find_device(name, run.lut)
-        mark = stamp(run.space.hash, device.settings, settings.model_dump(), seed, FORMAT.format)
+        mark = stamp(run.space.hash, device.settings, settings.model_dump(), seed, CALIBRATIONS.format)
         if not read_stamped(run.lut / name / "profiled.json", mark):
             marks[name] = mark
     plan = Plan(rounds=settings.rounds, repeats=settings.repeats)

@@ -168,6 +168,8 @@ def test_files_beside_it_that_are_not_its_own(path):
     (path.parent / "calibration.json").write_text(json.dumps(fields | {"format": 3}))
     texts = [f.text for f in check_table(path).findings if f.check == "fingerprint"]
     assert any("calibration.json: made by an older hwnas (format 3, now 4)" in t for t in texts)
+    (path.parent / "trust.json").write_text('{"format": 1, "spaces": {"ab": 3}}')
+    assert any("trust.json: damaged" in f.text for f in check_table(path).findings)
 
 
 def test_the_hash_sees_every_change_and_no_spacing(path):

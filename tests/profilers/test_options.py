@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,3 +174,25 @@ def test_a_tflite_delegate_gets_its_options_and_must_take_nodes(tmp_path):
 def test_gpu_precisions_and_graphs(tmp_path, dtype, limit, graphs):
     sample, error = run(device("gpu", pin="off", dtype=dtype, options={"graphs": graphs, "channels_last": dtype == "fp16"}), tmp_path)
     assert error < limit and sample.cpu_ns is None
+
+
+@pytest.mark.skipif(load_profiler("openvino").probe() is not None, reason=str(load_profiler("openvino").probe()))
+def test_openvino_compiles_again_where_there_is_no_room_to_keep_what_it_compiled(tmp_path):
+    """RLIMIT_FSIZE: the system refuses the write, as a full disk does."""
+    profiler = load_profiler("openvino")
+    file = profiler.build(randomised(BLOCKS[0]), SHAPES, device("openvino"), tmp_path / "block.onnx")
+    script = f"""
+import importlib.util, resource
+spec = importlib.util.spec_from_file_location("device", {str(profiler.device_module)!r})
+device = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(device)
+def load():
+    session = device.Session({str(file)!r}, {{"threads": 1}})
+    session.close()
+    return session.from_cache
+for limit in (0, 100, resource.RLIM_INFINITY):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    print(load(), load())
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert found == ["False False", "False False", "False True"]
