@@ -22,7 +22,8 @@ def cifar10(root: Path | None, seed: int) -> Dataset:
     or with `data_batch_1` ... `data_batch_5` and `test_batch`.
     """
     if root is None or not root.is_dir():
-        raise HwnasError(f"data 'cifar10': {f'{root} is no folder' if root else 'no folder was named'}: name one with --data cifar10:FOLDER")
+        what = f"{root} is no folder" if root else "no folder was named"
+        raise HwnasError(f"data 'cifar10': {what}: name one with --data cifar10:FOLDER")
     if (root / "cifar-10-batches-py").is_dir():
         root = root / "cifar-10-batches-py"
     tables = {kind: sorted(root.glob(f"*{kind}*.parquet")) for kind in ("train", "test")}
