@@ -13,7 +13,7 @@ from ..cost import Stream
 from ..cost.bound import Bound, conformal
 from ..errors import HwnasError
 from .by_space import BySpace
-from .correction import PAIRS, SPREADS, STREAM_MS, corrected, features
+from .correction import PAIRS, SPREADS, STREAM_MS, Features, corrected
 from .fidelity import Fidelity
 from .group_ridge import GroupRidge, Task
 
@@ -26,7 +26,7 @@ MIN_NETWORKS = 19  # fewer cannot give a 95 % conformal bound
 
 @dataclass(frozen=True)
 class Calibration:
-    """Regression on r = network / (sum of blocks - call overheads) - 1; see `features`.
+    """Regression on r = network / (sum of blocks - call overheads) - 1; see `Features`.
 
     All features but `stream`, which depends on all weights and activations, are sums over blocks, so the correction folds into the table: a
     calibrated network is still a few gather-sums. How large the weights of each kind are is learned from the networks (marginal
@@ -65,7 +65,7 @@ class Calibration:
         """
         if len(networks) < MIN_NETWORKS:
             raise HwnasError(f"calibration: {len(networks)} networks are too few for a 95 % bound, at least {MIN_NETWORKS}")
-        sums, names, groups = features(networks, block_ms, overhead_ms)
+        sums, names, groups = Features.of(networks, block_ms, overhead_ms)
         ridge = GroupRidge([SPREADS[group] ** 2 for group in groups])
         ridge.fit_robust(Task(tuple(groups.values()), measured_ms / sums - 1, np.ones(len(sums))))
         weights = dict(zip(groups, ridge.weights))

@@ -12,7 +12,7 @@ from ..cost.facts import facts
 from ..errors import HwnasError
 from ..space import Codes, Space
 from .block_predictor import BlockPredictor
-from .correction import SPREADS, features
+from .correction import SPREADS, Features
 from .group_ridge import GroupRidge
 from .informative import most_informative
 
@@ -62,7 +62,7 @@ def choose_networks(space: Space, n: int, seed: int) -> Codes:
     others = _distinct(space, drawn, spread)[:CANDIDATES]
     usual = {b: usual_ms(b) for b in space.blocks}
     networks = [space.blocks_of(z) for z in (*spread, *others)]
-    groups = features(networks, usual, LAUNCH_MS).groups
+    groups = Features.of(networks, usual, LAUNCH_MS).groups
     ridge = GroupRidge([SPREADS[group] ** 2 for group in groups])
     telling = ridge.choose([*groups.values()], np.ones(len(networks)), min(n // 2, len(others)), range(len(spread)))
     return np.concatenate([spread, others[[i - len(spread) for i in telling]]])

@@ -37,47 +37,47 @@ class Features(NamedTuple):
     names: dict[str, tuple[str, ...]]  # group of SPREADS -> names of its weights
     groups: dict[str, np.ndarray]  # the same -> (networks, weights)
 
+    @classmethod
+    def of(cls, networks: Sequence[Sequence[Block]], block_ms: Mapping[Block, float], overhead_ms: float) -> Features:
+        """networks: the blocks of each.
 
-def features(networks: Sequence[Sequence[Block]], block_ms: Mapping[Block, float], overhead_ms: float) -> Features:
-    """networks: the blocks of each.
-
-    A block alone pays for a call, for bringing its input into the layout that the runtime computes in, and its output back; a network
-    does once. How much that is depends on the size (OpenVINO spent 7 us a block on 28 px and 21 us on 224 px), so calls and elements handed
-    on have a weight for each size, too. The time shares of blocks of one operator, kernel, ... may each be a little off.
-    """
-    every = {b for blocks in networks for b in blocks}
-    shares = sorted({name for b in every for name in shares_of(b)})
-    sizes = sorted({size_of(b) for b in every})
-    column, at = {name: i for i, name in enumerate(shares)}, {size: i for i, size in enumerate(sizes)}
-    sums, n = np.zeros(len(networks)), len(networks)
-    share, spills, calls, boundary = np.zeros((n, len(shares))), np.zeros((n, 1)), np.zeros((n, len(sizes))), np.zeros((n, len(sizes)))
-    for i, blocks in enumerate(networks):
-        sums[i] = overhead_ms
-        for b in blocks:
-            own = block_ms[b] - overhead_ms
-            sums[i] += own
-            share[i, [column[name] for name in shares_of(b)]] += own
-            spills[i, 0] += own * spilling(b)
-            calls[i, at[size_of(b)]] += overhead_ms
-            boundary[i, at[size_of(b)]] += boundary_ms(b)
-    stored, touched = (np.array([of(blocks) for blocks in networks]) for of in (weight_bytes, activation_bytes))
-    stream = STREAM_MS * lost(stored, touched, *zip(*PAIRS))
-    groups = {
-        "level": sums[:, None],
-        "calls": calls.sum(1, keepdims=True),
-        "boundary": boundary.sum(1, keepdims=True),
-        "shares": share,
-        "spills": spills,
-        "stream": stream,
-        "calls by size": calls,
-        "boundary by size": boundary,
-    }
-    names = {name: (name,) for name in ("level", "calls", "boundary", "spills")} | {
-        "shares": tuple(shares),
-        "stream": ("stream",) * len(PAIRS),
-    }
-    names |= {group: tuple(f"{group.split()[0]} size={size}" for size in sizes) for group in ("calls by size", "boundary by size")}
-    return Features(sums, names, {name: values / sums[:, None] for name, values in groups.items()})
+        A block alone pays for a call, for bringing its input into the layout that the runtime computes in, and its output back; a network
+        does once. How much that is depends on the size (OpenVINO spent 7 us a block on 28 px and 21 us on 224 px), so calls and elements
+        handed on have a weight for each size, too. The time shares of blocks of one operator, kernel, ... may each be a little off.
+        """
+        every = {b for blocks in networks for b in blocks}
+        shares = sorted({name for b in every for name in shares_of(b)})
+        sizes = sorted({size_of(b) for b in every})
+        column, at = {name: i for i, name in enumerate(shares)}, {size: i for i, size in enumerate(sizes)}
+        sums, n = np.zeros(len(networks)), len(networks)
+        share, spills, calls, boundary = np.zeros((n, len(shares))), np.zeros((n, 1)), np.zeros((n, len(sizes))), np.zeros((n, len(sizes)))
+        for i, blocks in enumerate(networks):
+            sums[i] = overhead_ms
+            for b in blocks:
+                own = block_ms[b] - overhead_ms
+                sums[i] += own
+                share[i, [column[name] for name in shares_of(b)]] += own
+                spills[i, 0] += own * spilling(b)
+                calls[i, at[size_of(b)]] += overhead_ms
+                boundary[i, at[size_of(b)]] += boundary_ms(b)
+        stored, touched = (np.array([of(blocks) for blocks in networks]) for of in (weight_bytes, activation_bytes))
+        stream = STREAM_MS * lost(stored, touched, *zip(*PAIRS))
+        groups = {
+            "level": sums[:, None],
+            "calls": calls.sum(1, keepdims=True),
+            "boundary": boundary.sum(1, keepdims=True),
+            "shares": share,
+            "spills": spills,
+            "stream": stream,
+            "calls by size": calls,
+            "boundary by size": boundary,
+        }
+        names = {name: (name,) for name in ("level", "calls", "boundary", "spills")} | {
+            "shares": tuple(shares),
+            "stream": ("stream",) * len(PAIRS),
+        }
+        names |= {group: tuple(f"{group.split()[0]} size={size}" for size in sizes) for group in ("calls by size", "boundary by size")}
+        return cls(sums, names, {name: values / sums[:, None] for name, values in groups.items()})
 
 
 def corrected(b: Block, alone_ms: float, overhead_ms: float, weights: Mapping[str, float]) -> float:

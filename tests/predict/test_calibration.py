@@ -13,7 +13,7 @@ from hwnas.cost import CostModel, Stream
 from hwnas.errors import HwnasError
 from hwnas.predict import Calibration, choose_networks
 from hwnas.predict.calibration import DRIFT, conformal_margin
-from hwnas.predict.correction import SPREADS, activation_bytes, features, shares_of, spilling, weight_bytes
+from hwnas.predict.correction import SPREADS, Features, activation_bytes, shares_of, spilling, weight_bytes
 
 BLOCK_MS = {b: block_ms(b) for b in SPACE.blocks}
 
@@ -40,7 +40,7 @@ def predict(calibration, parts):
 
 def test_corrected_blocks_and_base_sum_to_the_regression():
     calibration, parts, _ = fit()
-    sums, names, groups = features(parts, BLOCK_MS, OVERHEAD_MS)
+    sums, names, groups = Features.of(parts, BLOCK_MS, OVERHEAD_MS)
     r = sum(
         groups[group] @ np.array([calibration.weights[name] for name in names[group]]) for group in SPREADS if group != "stream"
     ) + groups["stream"] @ (np.array(calibration.stream.ms_per_byte) / 1e-8)
@@ -50,7 +50,7 @@ def test_corrected_blocks_and_base_sum_to_the_regression():
 def test_features_by_hand():
     """Two blocks of 8 and 4 px, 10 and 4 us alone, of which a call takes 1 us."""
     first, second = Block("mbconv", 4, 6, 8, 8, stride=2, kernel=5, expand=2, act="relu"), Block("mbconv", 6, 6, 4, 4, expand=1, kernel=3)
-    sums, names, groups = features([[first, second]], {first: 0.010, second: 0.004}, 0.001)
+    sums, names, groups = Features.of([[first, second]], {first: 0.010, second: 0.004}, 0.001)
     assert sums == pytest.approx(0.009 + 0.003 + 0.001)
     found = {name: v * sums[0] for group in SPREADS if group != "stream" for name, v in zip(names[group], groups[group][0])}
     handed_ms = [0.4e-6 * 6 * 4 * 4, 0.4e-6 * 6 * 4 * 4]  # both hand on 6 channels of 4 x 4
