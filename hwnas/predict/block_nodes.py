@@ -13,6 +13,8 @@ from ..cost.facts import program_of
 from ..lower.features import COMPUTE_KINDS, MEMORY_KINDS, kind_of
 
 KINDS = (*COMPUTE_KINDS, *MEMORY_KINDS)
+# What tells about each other: a runtime's depthwise kernels are alike, whatever their size and stride, and both stand in the shape.
+FAMILIES = tuple("depthwise" if kind.startswith("depthwise") else kind for kind in KINDS)
 LANES = 16  # channels that a runtime works on at once: what is not a multiple is padded
 
 
@@ -20,6 +22,11 @@ class BlockNode(NamedTuple):
     kind: int  # index into KINDS
     counts: tuple[float, float, float]  # multiply-accumulates, bytes moved, calls
     shape: tuple[float, ...]  # logs of: channels in, out, size out, kernel, stride, and how far either is padded to LANES
+
+    @property
+    def family(self) -> int:
+        """Index into FAMILIES of the first of its family."""
+        return FAMILIES.index(FAMILIES[self.kind])
 
 
 @cache

@@ -17,19 +17,19 @@ MIN_FIT = 12
 MAX_FIT = 800  # blocks the process is conditioned on: time grows with the cube
 MAX_TUNE = 150  # blocks its hyperparameters are tuned on
 LEAST_SHARE = 0.02  # of a block's time that every node may have: least squares gives some kinds none
-# Hyperparameters before any data: variance and inverse lengths of the nodes' process, what nodes of a kind have in common; variance and
+# Hyperparameters before any data: variance and inverse lengths of the nodes' process, what nodes of a family have in common; variance and
 # inverse length of the whole block's; noise. Their logs have a normal prior of spread LOG_SPREAD around these.
 START = np.log([0.05, *[0.7] * 7, 0.3, 0.02, 0.3, 4e-4])
 LOG_SPREAD = 1.5
-Inputs = tuple[Tensor, Tensor, Tensor, Tensor]  # shares (n, nodes), kinds (nodes,), node shapes (nodes, 7), block shapes (n, 10)
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]  # shares (n, nodes), families (nodes,), node shapes (nodes, 7), block shapes (n, 10)
 
 
 class BlockPredictor:
     """Non-negative least squares on per-primitive sums (operations, bytes, calls), then a Gaussian process on the log of what it leaves:
 
-        log(latency / linear) = sum over the block's nodes of share(node) g_kind(shape of the node) + h(shape of the block) + noise
+        log(latency / linear) = sum over the block's nodes of share(node) g_family(shape of the node) + h(shape of the block) + noise
 
-    A block's time is the sum of its nodes', so their errors add up by their shares of it, and blocks with a node of one kind and like
+    A block's time is the sum of its nodes', so their errors add up by their shares of it, and blocks with a node of one family and like
     shape tell about each other however else they differ (an additive process, Duvenaud et al. 2011). g, h: Matern, 3/2 and 5/2.
     Half the error of a process on whole blocks: `tools/bench_blocks.py`.
     """
@@ -112,19 +112,19 @@ class BlockPredictor:
             times = [float(dear[node.kind] @ node.counts) for node in nodes]
             total = sum(times) + 1e-12
             for node, time in zip(nodes, times):
-                entries.append((i, place.setdefault((node.kind, node.shape), len(place)), time / total + LEAST_SHARE))
+                entries.append((i, place.setdefault((node.family, node.shape), len(place)), time / total + LEAST_SHARE))
         shares = np.zeros((len(blocks), len(place)))
         for i, j, share in entries:
             shares[i, j] += share
-        kinds, shapes = torch.tensor([k for k, _ in place]), torch.tensor([s for _, s in place], dtype=torch.float64)
+        families, shapes = torch.tensor([k for k, _ in place]), torch.tensor([s for _, s in place], dtype=torch.float64)
         whole = (block_shapes(blocks) - self._mean) / self._spread
-        return torch.tensor(shares), kinds, shapes.reshape(len(place), 7), torch.tensor(whole)
+        return torch.tensor(shares), families, shapes.reshape(len(place), 7), torch.tensor(whole)
 
 
 def _kernel(theta: Tensor, inputs: Inputs) -> Tensor:
     """(n, n) covariance of blocks without noise; theta as START, not its logs."""
-    shares, kinds, shapes, whole = inputs
-    same = (kinds[:, None] == kinds).double()
+    shares, families, shapes, whole = inputs
+    same = (families[:, None] == families).double()
     apart = 3**0.5 * _distance(shapes * theta[1:8])
     node = theta[0] * same * ((1 + apart) * torch.exp(-apart) + theta[8])
     apart = 5**0.5 * _distance(whole * theta[10])
