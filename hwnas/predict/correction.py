@@ -20,6 +20,7 @@ SPREADS = {
     "spills": 0.3,
     "stream": 0.3,
     "calls by size": 0.6,
+    "calls by trait": 0.1,
     "boundary by size": 0.6,
 }
 BOUNDARY_MS = 0.4e-6  # unit of what an activation element costs that one block hands to the next
@@ -43,20 +44,25 @@ class Features(NamedTuple):
 
         A block alone pays for a call, for bringing its input into the layout that the runtime computes in, and its output back; a network
         does once. How much that is depends on the size (OpenVINO spent 7 us a block on 28 px and 21 us on 224 px), so calls and elements
-        handed on have a weight for each size, too. The time shares of blocks of one operator, kernel, ... may each be a little off.
+        handed on have a weight for each size, too; and on what the block is: with OpenVINO in int8 a network took 2 us more for each squeeze-and-excitation
+        than the times of its blocks let expect, so calls have a weight for each trait. The time shares of blocks of one operator, kernel, ...
+        may each be a little off.
         """
         every = {b for blocks in networks for b in blocks}
         shares = sorted({name for b in every for name in shares_of(b)})
+        traits = [name for name in shares if not name.startswith("size=")]
         sizes = sorted({size_of(b) for b in every})
         column, at = {name: i for i, name in enumerate(shares)}, {size: i for i, size in enumerate(sizes)}
         sums, n = np.zeros(len(networks)), len(networks)
-        share, spills, calls, boundary = np.zeros((n, len(shares))), np.zeros((n, 1)), np.zeros((n, len(sizes))), np.zeros((n, len(sizes)))
+        share, called, spills = np.zeros((n, len(shares))), np.zeros((n, len(shares))), np.zeros((n, 1))
+        calls, boundary = np.zeros((n, len(sizes))), np.zeros((n, len(sizes)))
         for i, blocks in enumerate(networks):
             sums[i] = overhead_ms
             for b in blocks:
                 own = block_ms[b] - overhead_ms
                 sums[i] += own
-                share[i, [column[name] for name in shares_of(b)]] += own
+                share[i, of_block := [column[name] for name in shares_of(b)]] += own
+                called[i, of_block] += overhead_ms
                 spills[i, 0] += own * spilling(b)
                 calls[i, at[size_of(b)]] += overhead_ms
                 boundary[i, at[size_of(b)]] += boundary_ms(b)
@@ -70,11 +76,13 @@ class Features(NamedTuple):
             "spills": spills,
             "stream": stream,
             "calls by size": calls,
+            "calls by trait": called[:, [column[name] for name in traits]],
             "boundary by size": boundary,
         }
         names = {name: (name,) for name in ("level", "calls", "boundary", "spills")} | {
             "shares": tuple(shares),
             "stream": ("stream",) * len(PAIRS),
+            "calls by trait": tuple(f"calls {name}" for name in traits),
         }
         names |= {group: tuple(f"{group.split()[0]} size={size}" for size in sizes) for group in ("calls by size", "boundary by size")}
         return cls(sums, names, {name: values / sums[:, None] for name, values in groups.items()})
@@ -84,7 +92,7 @@ def corrected(b: Block, alone_ms: float, overhead_ms: float, weights: Mapping[st
     """ms of a block in a network, where it takes alone_ms by itself: the weights folded in. One call and `stream` are the network's."""
     size, get = size_of(b), weights.get
     factor = 1 + weights["level"] + sum(get(name, 0.0) for name in shares_of(b)) + (get("spills", 0.0) if spilling(b) else 0.0)
-    call = weights["calls"] + get(f"calls size={size}", 0.0)
+    call = weights["calls"] + sum(get(f"calls {name}", 0.0) for name in shares_of(b))  # its size among them
     handed = weights["boundary"] + get(f"boundary size={size}", 0.0)
     return (alone_ms - overhead_ms) * factor + call * overhead_ms + handed * boundary_ms(b)
 

@@ -56,9 +56,22 @@ def test_features_by_hand():
     handed_ms = [0.4e-6 * 6 * 4 * 4, 0.4e-6 * 6 * 4 * 4]  # both hand on 6 channels of 4 x 4
     expected = {"level": 0.013, "calls": 0.002, "boundary": sum(handed_ms), "spills": 0.0, "op=mbconv": 0.012}
     expected |= {"kernel=5": 0.009, "kernel=3": 0.003, "size=8": 0.009, "size=4": 0.003, "residual=1": 0.003, "residual=0": 0.009}
+    expected |= {"calls op=mbconv": 0.002, "calls kernel=5": 0.001, "calls residual=1": 0.001}
     expected |= {"calls size=8": 0.001, "calls size=4": 0.001, "boundary size=8": handed_ms[0], "boundary size=4": handed_ms[1]}
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert not groups["stream"].any(), "their weights fit into the smallest cache"
+
+
+@pytest.mark.parametrize("trait", ["se", "residual"])
+def test_what_blocks_of_a_kind_cost_a_network_on_top_is_learned(trait):
+    """Two calls more for each, however long the block itself takes."""
+    parts, measured = some_networks(60, 0)
+    more = measured + 2 * OVERHEAD_MS * np.array([sum(bool(getattr(b, trait)) for b in blocks) for blocks in parts])
+    calibration = Calibration.fit(parts[:30], more[:30], BLOCK_MS, OVERHEAD_MS)
+    plain = Calibration.fit(parts[:30], measured[:30], BLOCK_MS, OVERHEAD_MS)
+    assert np.abs(predict(calibration, parts[30:]) / more[30:] - 1).mean() < 0.02
+    name = {"se": "calls se=1", "residual": "calls residual=1"}[trait]
+    assert calibration.weights[name] > plain.weights[name] + 0.2
 
 
 def test_a_calibrated_network_is_one_gather_sum():
