@@ -44,9 +44,9 @@ class Features(NamedTuple):
 
         A block alone pays for a call, for bringing its input into the layout that the runtime computes in, and its output back; a network
         does once. How much that is depends on the size (OpenVINO spent 7 us a block on 28 px and 21 us on 224 px), so calls and elements
-        handed on have a weight for each size, too; and on what the block is: with OpenVINO in int8 a network took 2 us more for each squeeze-and-excitation
-        than the times of its blocks let expect, so calls have a weight for each trait. The time shares of blocks of one operator, kernel, ...
-        may each be a little off.
+        handed on have a weight for each size, too; and on what the block is: with OpenVINO in int8 a network took 2 us more for each
+        squeeze-and-excitation than the times of its blocks let expect, so calls have a weight for each trait. The time shares of blocks
+        of one operator, kernel, ... may each be a little off.
         """
         every = {b for blocks in networks for b in blocks}
         shares = sorted({name for b in every for name in shares_of(b)})
