@@ -48,44 +48,37 @@ class Features(NamedTuple):
         squeeze-and-excitation than the times of its blocks let expect, so calls have a weight for each trait. The time shares of blocks
         of one operator, kernel, ... may each be a little off.
         """
-        every = {b for blocks in networks for b in blocks}
-        shares = sorted({name for b in every for name in shares_of(b)})
-        traits = [name for name in shares if not name.startswith("size=")]
-        sizes = sorted({size_of(b) for b in every})
-        column, at = {name: i for i, name in enumerate(shares)}, {size: i for i, size in enumerate(sizes)}
-        sums, n = np.zeros(len(networks)), len(networks)
-        share, called, spills = np.zeros((n, len(shares))), np.zeros((n, len(shares))), np.zeros((n, 1))
-        calls, boundary = np.zeros((n, len(sizes))), np.zeros((n, len(sizes)))
+        every = list(dict.fromkeys(b for blocks in networks for b in blocks))
+        at = {b: i for i, b in enumerate(every)}
+        count = np.zeros((len(networks), len(every)))  # of each block in each network
         for i, blocks in enumerate(networks):
-            sums[i] = overhead_ms
-            for b in blocks:
-                own = block_ms[b] - overhead_ms
-                sums[i] += own
-                share[i, of_block := [column[name] for name in shares_of(b)]] += own
-                called[i, of_block] += overhead_ms
-                spills[i, 0] += own * spilling(b)
-                calls[i, at[size_of(b)]] += overhead_ms
-                boundary[i, at[size_of(b)]] += boundary_ms(b)
+            np.add.at(count[i], [at[b] for b in blocks], 1)
+        own, handed = np.array([block_ms[b] - overhead_ms for b in every]), np.array([boundary_ms(b) for b in every])
+        alike = sorted({name for b in every for name in shares_of(b)})
+        has = np.array([[name in shares_of(b) for name in alike] for b in every], dtype=float)  # (blocks, alike)
+        sizes, traits = ([i for i, name in enumerate(alike) if name.startswith("size=") == is_size] for is_size in (True, False))
+        called = overhead_ms * count @ has
         stored, touched = (np.array([of(blocks) for blocks in networks]) for of in (weight_bytes, activation_bytes))
-        stream = STREAM_MS * lost(stored, touched, *zip(*PAIRS))
-        groups = {
+        sums = overhead_ms + count @ own
+        columns = {
             "level": sums[:, None],
-            "calls": calls.sum(1, keepdims=True),
-            "boundary": boundary.sum(1, keepdims=True),
-            "shares": share,
-            "spills": spills,
-            "stream": stream,
-            "calls by size": calls,
-            "calls by trait": called[:, [column[name] for name in traits]],
-            "boundary by size": boundary,
+            "calls": overhead_ms * count.sum(1, keepdims=True),
+            "boundary": (count @ handed)[:, None],
+            "shares": count * own @ has,
+            "spills": (count @ (own * [spilling(b) for b in every]))[:, None],
+            "stream": STREAM_MS * lost(stored, touched, *zip(*PAIRS)),
+            "calls by size": called[:, sizes],
+            "calls by trait": called[:, traits],
+            "boundary by size": count * handed @ has[:, sizes],
         }
         names = {name: (name,) for name in ("level", "calls", "boundary", "spills")} | {
-            "shares": tuple(shares),
+            "shares": tuple(alike),
             "stream": ("stream",) * len(PAIRS),
-            "calls by trait": tuple(f"calls {name}" for name in traits),
+            "calls by size": tuple(f"calls {alike[i]}" for i in sizes),
+            "calls by trait": tuple(f"calls {alike[i]}" for i in traits),
+            "boundary by size": tuple(f"boundary {alike[i]}" for i in sizes),
         }
-        names |= {group: tuple(f"{group.split()[0]} size={size}" for size in sizes) for group in ("calls by size", "boundary by size")}
-        return cls(sums, names, {name: values / sums[:, None] for name, values in groups.items()})
+        return cls(sums, names, {name: values / sums[:, None] for name, values in columns.items()})
 
 
 def corrected(b: Block, alone_ms: float, overhead_ms: float, weights: Mapping[str, float]) -> float:
