@@ -21,6 +21,8 @@ class Runner(nn.Module):
 
     The nodes are bound to their weights once: a call goes through a list of (function, slots it reads, slot it writes, slots that
     nobody reads any more), so tensors are freed as early as in a plain module. Weights are buffers, so that `.to(device)` moves them.
+    channels_last is set by `to`, not by `contiguous`, which leaves the strides of a grey image alone, since the bytes are the same: torch's
+    convolutions choose their layout by the strides, and all that follow do as the first.
     """
 
     def __init__(self, program: Program, channels_last: bool = False):
@@ -29,12 +31,12 @@ class Runner(nn.Module):
         for i, node in enumerate(program.nodes):
             for name, value in node.weights.items():
                 fits = channels_last and value.dim() == 4
-                self.register_buffer(f"{name}_{i}", value.contiguous(memory_format=torch.channels_last) if fits else value)
+                self.register_buffer(f"{name}_{i}", value.to(memory_format=torch.channels_last) if fits else value)
         self._bind()
 
     def forward(self, *inputs: Tensor) -> Any:
         values: list[Any] = [None] * self._slots
-        values[: len(inputs)] = [x.contiguous(memory_format=torch.channels_last) for x in inputs] if self.channels_last else inputs
+        values[: len(inputs)] = [x.to(memory_format=torch.channels_last) for x in inputs] if self.channels_last else inputs
         for call, reads, write, frees in self._steps:
             values[write] = call(*[values[i] for i in reads])
             for i in frees:

@@ -36,7 +36,7 @@ class Session:
 
     def put(self, xs: list[np.ndarray]) -> None:
         tensors = [torch.from_numpy(x).to(self.device, self.dtype) for x in xs]
-        self.xs = [x.contiguous(memory_format=self.layout) if x.ndim == 4 else x for x in tensors]
+        self.xs = [x.to(memory_format=self.layout) if x.ndim == 4 else x for x in tensors]
 
     def run(self) -> None:
         with torch.inference_mode():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from parity import random_inputs, randomised
 from safetensors.numpy import save
+from torch import nn
 
 from hwnas.block import Block
 from hwnas.errors import HwnasError
@@ -40,6 +41,19 @@ def test_any_batch_size_and_other_dtypes(program, tmp_path):
         assert single.is_contiguous(memory_format=torch.channels_last)
         double = runner.double()(x.double())  # `.to` moves the weights that the calls are bound to
     assert double.dtype is torch.float64 and torch.allclose(double.float(), single, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (1, 3, 1, 1)])
+def test_a_grey_image_and_one_pixel_run_channels_last_too(shape, tmp_path):
+    """Where both formats are the same bytes torch goes by the strides: left as they were, a network for grey images ran otherwise than its blocks."""
+    (tmp_path / "stem").write_bytes(
+        write_torch(lower(nn.Sequential(nn.Conv2d(shape[1], 4, 3, padding=1), nn.Conv2d(4, 4, 1)).eval(), shape))
+    )
+    with torch.inference_mode():
+        channels_last, plain = (read_torch(tmp_path / "stem", wanted)(*random_inputs(shape)) for wanted in (True, False))
+    assert channels_last.stride(1) == 1 and torch.allclose(channels_last, plain, atol=1e-6)
+    if shape[2] > 1:
+        assert plain.is_contiguous() and not plain.is_contiguous(memory_format=torch.channels_last)
 
 
 def file_with(program, change):
