@@ -106,7 +106,10 @@ def _lines(raw: RawTable) -> Iterator[Finding]:
 
 
 def _duplicates(raw: RawTable, table: Table | None) -> Iterator[Finding]:
-    """A failure that was measured again later is no duplicate, nor is a row in quarantine: see hwnas.measure.measure."""
+    """A failure that was measured again later is no duplicate, nor is a row in quarantine: see hwnas.measure.measure.
+
+    In quarantine by what is known now, or by what was then: a core's best time that was found later may call the row undisturbed.
+    """
     slowness = table.level() if table else lambda line, sample: 1.0
     seen: dict[tuple[str, int], tuple[int, Sample]] = {}
     for number, row in raw.rows:
@@ -115,7 +118,7 @@ def _duplicates(raw: RawTable, table: Table | None) -> Iterator[Finding]:
             continue
         before = seen.get((row["key"], row["round"]))
         seen[row["key"], row["round"]] = number, sample
-        if before is None or abs(slowness(*before) - 1) > QUARANTINE:
+        if before is None or abs(slowness(*before) - 1) > QUARANTINE or _was_slow(before[1]):
             continue
         what = f"{row['key']} round {row['round']} is there twice, first in line {before[0]}"
         if before[1] == sample:
@@ -125,6 +128,12 @@ def _duplicates(raw: RawTable, table: Table | None) -> Iterator[Finding]:
         ratio = max(old, new) / min(old, new)
         level: Literal["error", "warning"] = "error" if ratio > CONTRADICTION else "warning"
         yield Finding(level, "duplicates", f"{what}: {1000 * old:.4g} us, then {1000 * new:.4g} us", number)
+
+
+def _was_slow(sample: Sample) -> bool:
+    """Whether the fixed computation beside it told so when it was measured."""
+    own_ns, best_ns = sample.undisturbed_ns, sample.best_ns
+    return own_ns is not None and best_ns is not None and own_ns > (1 + QUARANTINE) * best_ns
 
 
 def _plausible(raw: RawTable, table: Table) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """hwnas/lut/check.py: each way in which a table can be wrong is found, with its line; a sound one has no error."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from latencies import OVERHEAD_MS, SPACE, block_ms
@@ -127,6 +128,19 @@ def test_a_row_of_a_slow_moment_that_was_measured_again_is_no_contradiction(tmp_
     assert "duplicates" not in {f.check for f in check_table(path).findings}
     unmarked = write(tmp_path / "other", [("conv(1,1,2)", 2, 0.02), ("conv(1,1,2)", 2, 0.01)])
     assert "duplicates" in {f.check for f in check_table(unmarked).findings}
+
+
+def test_nor_is_one_that_the_core_was_slow_for_by_the_best_time_known_then(path):
+    """50 us against 41 are one and a quarter times it, but for a sixtieth: slow, and not yet a neighbour. Later 40 is known."""
+    with Table.open(path, "toy", FINGERPRINT) as table:
+        ms, key = block_ms(BLOCKS[1]), str(BLOCKS[1])
+        for round, factor, reference_ns, best_ns in (
+            (9, 1.2, (50_400,) * 3, 41_000),
+            (8, 1.0, (42_000,) * 3, 40_000),
+            (9, 1.0, (42_000,) * 3, 40_000),
+        ):
+            table.append(key, round, replace(sample(factor * ms), reference_ns=reference_ns, best_ns=best_ns))
+    assert not any(check == "duplicates" for _, check, _ in found(path))
 
 
 def test_duplicates_and_contradictions(path):
