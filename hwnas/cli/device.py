@@ -66,7 +66,7 @@ def add(
         "benchmark": _here(benchmark),
     }
     given["python"] = python if ssh or "/" not in python else _here(python)
-    reach = parse_reach({k: v for k, v in given.items() if v}, "device add: --ssh, --adb, --python")
+    reach = parse_reach({k: v for k, v in given.items() if v}, "device add")
     if not runtime and not adb:
         raise HwnasError("--runtime is missing: which profiler measures there, e.g. onnx or tflite (`hwnas devices` lists them)")
     fields = {"name": name, "runtime": runtime or "tflite", "threads": threads, "dtype": dtype, "batch": batch}

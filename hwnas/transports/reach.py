@@ -114,7 +114,7 @@ def parse_reach(fields: object, where: str) -> Reach:
         key = str(wrong["loc"][0])
         if wrong["type"] == "extra_forbidden":
             raise did_you_mean(f"key in {where}", key, Reach.model_fields) from None
-        raise HwnasError(f"{where} {key} = {wrong.get('input')!r}: {wrong['msg'].removeprefix('Value error, ')}") from None
+        raise HwnasError(f"{where}: {key} = {wrong.get('input')!r}: {wrong['msg'].removeprefix('Value error, ')}") from None
 
 
 def save_reach(name: str, reach: Reach | None) -> Path:
