@@ -45,7 +45,7 @@ def test_any_batch_size_and_other_dtypes(program, tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 1, 8, 8), (1, 3, 1, 1)])
 def test_a_grey_image_and_one_pixel_run_channels_last_too(shape, tmp_path):
-    """Where both formats are the same bytes torch goes by the strides: left as they were, a network for grey images ran otherwise than its blocks."""
+    """Both formats are the same bytes, and torch goes by the strides: left as they were, a network ran otherwise than its blocks."""
     (tmp_path / "stem").write_bytes(
         write_torch(lower(nn.Sequential(nn.Conv2d(shape[1], 4, 3, padding=1), nn.Conv2d(4, 4, 1)).eval(), shape))
     )
