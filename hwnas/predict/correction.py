@@ -54,8 +54,9 @@ class Features(NamedTuple):
         for i, blocks in enumerate(networks):
             np.add.at(count[i], [at[b] for b in blocks], 1)
         own, handed = np.array([block_ms[b] - overhead_ms for b in every]), np.array([boundary_ms(b) for b in every])
-        alike = sorted({name for b in every for name in shares_of(b)})
-        has = np.array([[name in shares_of(b) for name in alike] for b in every], dtype=float)  # (blocks, alike)
+        named = [shares_of(b) for b in every]
+        alike = sorted({name for names in named for name in names})
+        has = np.array([[name in names for name in alike] for names in named], dtype=float)  # (blocks, alike)
         sizes, traits = ([i for i, name in enumerate(alike) if name.startswith("size=") == is_size] for is_size in (True, False))
         called = overhead_ms * count @ has
         stored, touched = (np.array([of(blocks) for blocks in networks]) for of in (weight_bytes, activation_bytes))
@@ -83,10 +84,10 @@ class Features(NamedTuple):
 
 def corrected(b: Block, alone_ms: float, overhead_ms: float, weights: Mapping[str, float]) -> float:
     """ms of a block in a network, where it takes alone_ms by itself: the weights folded in. One call and `stream` are the network's."""
-    size, get = size_of(b), weights.get
-    factor = 1 + weights["level"] + sum(get(name, 0.0) for name in shares_of(b)) + (get("spills", 0.0) if spilling(b) else 0.0)
-    call = weights["calls"] + sum(get(f"calls {name}", 0.0) for name in shares_of(b))  # its size among them
-    handed = weights["boundary"] + get(f"boundary size={size}", 0.0)
+    named, get = shares_of(b), weights.get
+    factor = 1 + weights["level"] + sum(get(name, 0.0) for name in named) + (get("spills", 0.0) if spilling(b) else 0.0)
+    call = weights["calls"] + sum(get(f"calls {name}", 0.0) for name in named)  # its size among them
+    handed = weights["boundary"] + get(f"boundary size={size_of(b)}", 0.0)
     return (alone_ms - overhead_ms) * factor + call * overhead_ms + handed * boundary_ms(b)
 
 
