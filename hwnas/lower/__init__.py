@@ -1,6 +1,6 @@
-"""Lowering: a torch module -> a short Program -> an ONNX, TFLite or torch file, in milliseconds.
+"""Lowering: a torch module -> a short Program -> an ONNX, TFLite, ncnn or torch file, in milliseconds.
 
-One walk over the module (torch.fx), three small writers; fp16 and int8 are made from what they write. What is measured, exported and
+One walk over the module (torch.fx), four small writers; fp16 and int8 are made from what they write. What is measured, exported and
 deployed is the same file.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from .calibration import Calibration, random_calibration
 from .convert import DTYPES, to_onnx, to_tflite
 from .features import FEATURES
+from .ncnn import write_ncnn
 from .onnx import write_onnx
 from .program import Node, Program
 from .tflite import write_tflite
@@ -28,6 +29,7 @@ __all__ = [
     "read_torch",
     "to_onnx",
     "to_tflite",
+    "write_ncnn",
     "write_onnx",
     "write_tflite",
     "write_torch",

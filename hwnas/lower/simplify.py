@@ -1,9 +1,9 @@
-"""simplify(nodes, outputs): drops dead code and folds BatchNorm into the convolution before it; split_hardswish(program)."""
+"""simplify(nodes, outputs): fewer nodes for the same; split_hardswish(program) and absorbed(program, ...): what writers ask."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,7 +14,7 @@ from .program import Node, Program
 def simplify(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
     """Fewer nodes that compute the same outputs."""
     outputs = set(outputs)
-    return _fold_scale_shift(_drop_dead(nodes, outputs), outputs)
+    return _fold_scale_shift(_merge_twins(_drop_dead(nodes, outputs), outputs), outputs)
 
 
 def split_hardswish(program: Program) -> Program:
@@ -31,6 +31,18 @@ def split_hardswish(program: Program) -> Program:
     return replace(program, nodes=tuple(nodes), shapes=shapes)
 
 
+def absorbed(program: Program, activations: Collection[str], writers: Collection[str]) -> tuple[dict[str, Node], set[str]]:
+    """(tensor -> the activation that its writer applies, tensors that those write).
+
+    Where one of the activations, and nothing else, reads what a node of the ops `writers` wrote.
+    """
+    readers = Counter(name for node in program.nodes for name in node.inputs) + Counter(program.outputs)
+    ops = {node.output: node.op for node in program.nodes}
+    nodes = [node for node in program.nodes if node.op in activations]
+    taken_in = {node.inputs[0]: node for node in nodes if ops.get(node.inputs[0]) in writers and readers[node.inputs[0]] == 1}
+    return taken_in, {node.output for node in taken_in.values()}
+
+
 def _drop_dead(nodes: Sequence[Node], outputs: set[str]) -> list[Node]:
     needed, kept = set(outputs), []
     for node in reversed(nodes):
@@ -38,6 +50,23 @@ def _drop_dead(nodes: Sequence[Node], outputs: set[str]) -> list[Node]:
             needed.update(node.inputs)
             kept.append(node)
     return kept[::-1]
+
+
+def _merge_twins(nodes: Sequence[Node], outputs: set[str]) -> list[Node]:
+    """One node where several without weights do the same: the edges of a cell each begin with a ReLU of what they read."""
+    kept: list[Node] = []
+    made: dict[tuple[object, ...], str] = {}  # what a node does -> the tensor that has it
+    same: dict[str, str] = {}
+    for node in nodes:
+        node = replace(node, inputs=tuple(same.get(name, name) for name in node.inputs))
+        does = node.op, node.inputs, tuple(sorted(node.attrs.items()))
+        if node.weights or node.output in outputs or does not in made:
+            kept.append(node)
+            if not node.weights:
+                made.setdefault(does, node.output)
+        else:
+            same[node.output] = made[does]
+    return kept
 
 
 def _fold_scale_shift(nodes: Sequence[Node], outputs: set[str]) -> list[Node]:

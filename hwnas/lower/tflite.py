@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor
 
 from .program import Node, Program
+from .simplify import absorbed
 from .tflite_file import TfliteFile
 from .tflite_padding import Axis
 
@@ -46,7 +47,7 @@ class _Writer:
         self.shapes = program.shapes
         self.file = TfliteFile()
         self.index: dict[str, int] = {}  # tensor of the program -> tensor of the file
-        self.fused, self.taken_in = _fuse_relu(program)
+        self.fused, self.taken_in = absorbed(program, ("relu", "relu6"), _FUSING)
         readers = Counter(name for node in program.nodes for name in node.inputs) + Counter(program.outputs)
         linear = Counter(node.inputs[0] for node in program.nodes if node.op == "linear")
         self.nhwc_flat = {  # flattened images that may stay in NHWC order, because only weights that can be permuted read them
@@ -239,15 +240,6 @@ class _Writer:
         inputs = [x, self._constant(node, "order", np.array(order, np.int32))]
         self.file.operator("TRANSPOSE", inputs, output, options=schema.TransposeOptionsT())
         return output
-
-
-def _fuse_relu(program: Program) -> tuple[dict[str, Node], set[str]]:
-    """(tensor -> the ReLU that its writer applies, tensors those ReLUs write): where the ReLU alone reads the tensor."""
-    readers = Counter(name for node in program.nodes for name in node.inputs) + Counter(program.outputs)
-    writers = {node.output: node.op for node in program.nodes}
-    relus = [node for node in program.nodes if node.op in ("relu", "relu6")]
-    fused = {relu.inputs[0]: relu for relu in relus if writers.get(relu.inputs[0]) in _FUSING and readers[relu.inputs[0]] == 1}
-    return fused, {relu.output for relu in fused.values()}
 
 
 def _pool_options(node: Node, padding: int) -> Any:

@@ -1,5 +1,9 @@
 """Runs programs in their runtimes, for tests that compare what comes out with PyTorch."""
 
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -7,7 +11,7 @@ import torch
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from torch import nn
 
-from hwnas.lower import Program, lower, read_torch, write_onnx, write_tflite, write_torch
+from hwnas.lower import Program, lower, read_torch, write_ncnn, write_onnx, write_tflite, write_torch
 
 TOLERANCE = 1e-5  # of the largest output, or absolute where that is below 1
 
@@ -48,6 +52,26 @@ def run_tflite(file, xs, resolver=OpResolverType.AUTO, interpreter=Interpreter):
     return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
 
 
+def run_ncnn(files, xs):
+    """The first output of a .param and a .bin file; ncnn has no batch dimension."""
+    import ncnn
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder, name)) for name in ("model.param", "model.bin")]
+        for path, data in zip(paths, files):
+            Path(path).write_bytes(data)
+        net = ncnn.Net()
+        net.opt.num_threads = 1
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
+        assert net.load_param(paths[0]) == net.load_model(paths[1]) == 0
+        extractor = net.create_extractor()
+        for i, x in enumerate(xs):
+            extractor.input(f"in{i}", ncnn.Mat(np.ascontiguousarray(x[0].numpy())).clone())
+        status, y = extractor.extract("out0")
+        assert status == 0
+        return np.array(y)[None]
+
+
 def nhwc(x):
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if x.ndim == 4 else x
 
@@ -61,6 +85,8 @@ def assert_parity(module, xs, folder) -> Program:
     assert_close(run_onnx(write_onnx(program), xs), expected)
     assert_close(run_tflite(tflite, xs), expected)
     assert_close(run_tflite(tflite, xs, OpResolverType.BUILTIN_REF), expected)
+    if find_spec("ncnn") and all(len(x) == 1 for x in xs):
+        assert_close(run_ncnn(write_ncnn(program), xs), expected)
     path = folder / "block.safetensors"
     path.write_bytes(write_torch(program))
     for channels_last in (False, True):

@@ -132,6 +132,14 @@ def test_a_norm_is_folded_only_where_it_alone_reads_the_convolution(tmp_path):
     assert [node.op for node in folded.nodes] == ["conv2d", "relu"]
 
 
+def test_what_two_nodes_do_alike_is_done_once(tmp_path):
+    module = Calls(lambda m, x: F.conv2d(F.relu(x), m.weight, padding=1) + F.conv2d(F.relu(x), m.weight * 2, padding=1))
+    program = assert_parity(module, random_inputs(IMAGE), tmp_path)
+    assert [node.op for node in program.nodes] == ["relu", "conv2d", "conv2d", "add"]
+    pools = Calls(lambda _, x: F.max_pool2d(x, 2) + F.max_pool2d(x, 2) * F.max_pool2d(x, 2, stride=2, padding=0))
+    assert [node.op for node in lower(pools, IMAGE).nodes] == ["max_pool", "mul", "add"]
+
+
 def test_the_module_is_left_as_it_was():
     module = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8).eval(), nn.Dropout()).train()
     module[1].eval()
