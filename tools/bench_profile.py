@@ -5,8 +5,8 @@
     python tools/bench_profile.py --blocks 20 --rounds 2 --devices onnx-cpu tflite-cpu      # a minute
 
 The first profile's tables stay in `LUT/first`; `--again` measures into `LUT/again` and compares block by block. Preparing is from a
-torch module to the file on disk. Goals: at most 4 minutes a device; at most 15 ms to prepare an fp32 block, 150 ms an int8 one (where
-other people's converters do it, as for ncnn and MNN, it takes what they take); at most 3 % median difference between two profiles.
+torch module to the file on disk. Goals: at most 4 minutes a device; at most 15 ms to prepare an fp32 block, 150 ms an int8 one (MNN's own
+converter takes what it takes); at most 3 % median difference between two profiles.
 
 It begins no further device after --minutes; run it again and it goes on, killed or not (the minutes of a killed device add up), and
 prints the whole table.

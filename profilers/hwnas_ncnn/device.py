@@ -56,5 +56,5 @@ class Session:
 
 
 def _number(name: str) -> int:
-    """pnnx names inputs in0, in1, ...: in10 comes after in9."""
+    """Inputs are in0, in1, ...: in10 comes after in9."""
     return int(name[2:])
