@@ -28,11 +28,14 @@ _ACTIVATIONS: dict[str, dict[int, Value]] = {  # parameters 9 and 10 of a convol
 }
 
 
-def write_ncnn(program: Program) -> tuple[bytes, bytes]:
-    """(.param, .bin) in fp32, with inputs in0, in1, ... and outputs out0, out1, ... Raises UnknownOp for a batch of more than one."""
+def write_ncnn(program: Program, half: bool = False) -> tuple[bytes, bytes]:
+    """(.param, .bin) with inputs in0, in1, ... and outputs out0, out1, ...; half: weights are stored in fp16.
+
+    Raises UnknownOp for a batch of more than one.
+    """
     for name in program.inputs:
         need(program.shapes[name][0] == 1, f"ncnn has no batch dimension, {name} has shape {program.shapes[name]}")
-    writer = _Writer(program)
+    writer = _Writer(program, NcnnFile(half))
     for node in program.nodes:
         if node.output not in writer.absorbed:
             getattr(writer, node.op)(node)
@@ -42,9 +45,8 @@ def write_ncnn(program: Program) -> tuple[bytes, bytes]:
 class _Writer:
     """One method per primitive: it adds the ncnn layers that do the same."""
 
-    def __init__(self, program: Program):
-        self.shapes = program.shapes
-        self.file = NcnnFile()
+    def __init__(self, program: Program, file: NcnnFile):
+        self.shapes, self.file = program.shapes, file
         self.constants: dict[str, Tensor] = {}
         self.flat: set[str] = set()  # images of one pixel whose blob is (c,)
         self.blobs: dict[str, str] = {}  # tensor -> the blob it lies in, where that has another name
@@ -89,7 +91,7 @@ class _Writer:
         self._weights(weight, bias)
 
     def _weights(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.file.weight(weight.numpy(), tagged=True)
+        self.file.main_weight(weight.numpy())
         if bias is not None:
             self.file.weight(bias.numpy())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 MAGIC = 7767517
+FP32, FP16 = 0, 0x01306B47  # number formats of a main weight
 ARRAY = -23300  # an array of parameter k has the number ARRAY - k
 Value = int | float | Sequence[float]
 
@@ -32,7 +34,9 @@ class Layer:
 class NcnnFile:
     """Layers in an order in which they can run; blobs are known by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, half: bool = False):
+        """half: main weights are stored in fp16."""
+        self.half = half
         self.layers: list[Layer] = []
         self.weights: list[bytes] = []
 
@@ -40,9 +44,14 @@ class NcnnFile:
         """Reads the blobs `inputs` and writes the blobs `outputs`; params: by ncnn's numbers."""
         self.layers.append(Layer(type, outputs[0], tuple(inputs), outputs, params or {}))
 
-    def weight(self, values: np.ndarray, tagged: bool = False) -> None:
-        """The next array in .bin, in the order of layers; tagged: a word before it tells that it is fp32, as main weights have it."""
-        self.weights.append((b"\0\0\0\0" if tagged else b"") + np.ascontiguousarray(values, np.dtype("<f4")).tobytes())
+    def weight(self, values: np.ndarray) -> None:
+        """The next array in .bin, in the order of layers, in fp32."""
+        self.weights.append(np.ascontiguousarray(values, "<f4").tobytes())
+
+    def main_weight(self, values: np.ndarray) -> None:
+        """The same of a convolution or a matrix product, after a word that tells its number format; in whole words."""
+        data = np.ascontiguousarray(values, "<f2" if self.half else "<f4").tobytes()
+        self.weights.append(struct.pack("<I", FP16 if self.half else FP32) + data + bytes(-len(data) % 4))
 
     def to_bytes(self, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[bytes, bytes]:
         """(.param, .bin), with blobs in0, in1, ... and out0, out1, ..., as ncnn's own converter names them."""

@@ -25,8 +25,9 @@ class Profiler(profiler.Profiler):
     """Runs networks through ncnn.
 
     Its file is a .zip of ncnn's two, model.param and model.bin, and of the input shapes, which they do not hold. ncnn has no batch
-    dimension. Option winograd (default true): 3x3 convolutions by Winograd's algorithm where ncnn finds that faster. What hwnas's own
-    writer does not know is converted by ncnn's converter, pnnx, where that is installed.
+    dimension. Option winograd (default true): 3x3 convolutions by Winograd's algorithm where ncnn finds that faster. In fp16 weights are
+    stored, and arithmetic is done, in fp16 where the CPU has it (ARM since v8.2). What hwnas's own writer does not know is converted by
+    ncnn's converter, pnnx, where that is installed.
     """
 
     api = 1
@@ -34,6 +35,7 @@ class Profiler(profiler.Profiler):
     device_module = Path(__file__).with_name("device.py")
     needs = ("ncnn",)
     extra = "pip install 'hwnas[ncnn]'"
+    dtypes = ("fp32", "fp16")
     options = {"winograd": True}
 
     def check(self, device: Device) -> None:
@@ -44,24 +46,24 @@ class Profiler(profiler.Profiler):
         from hwnas.lower import UnknownOp, lower, write_ncnn
 
         try:
-            param, weights = write_ncnn(lower(module, *shapes))
+            param, weights = write_ncnn(lower(module, *shapes), half=device.dtype == "fp16")
         except UnknownOp as error:
             if find_spec("pnnx") is None:
                 raise UnknownOp(f"{error}; or let ncnn's own converter write it: pip install pnnx") from error
             _log.warning("%s; converting with pnnx, which is slower", error)
-            param, weights = _pnnx(module, shapes)
+            param, weights = _pnnx(module, shapes, half=device.dtype == "fp16")
         out.write_bytes(_zip({"model.param": param, "model.bin": weights, "shapes.json": json.dumps(shapes).encode()}))
         return out
 
 
-def _pnnx(module: nn.Module, shapes: tuple[tuple[int, ...], ...]) -> tuple[bytes, bytes]:
-    """model.param and model.bin in fp32, by way of an .onnx file. Raises HwnasError with pnnx's last words."""
+def _pnnx(module: nn.Module, shapes: tuple[tuple[int, ...], ...], half: bool) -> tuple[bytes, bytes]:
+    """model.param and model.bin, by way of an .onnx file. Raises HwnasError with pnnx's last words."""
     from hwnas.lower import to_onnx
 
     spec = find_spec("pnnx")
     assert spec and spec.origin
     # The binary itself: importing the package imports torch, and its console script is no more than a call of it.
-    argv = [str(Path(spec.origin).with_name("pnnx")), "model.onnx", "ncnnparam=model.param", "ncnnbin=model.bin", "fp16=0"]
+    argv = [str(Path(spec.origin).with_name("pnnx")), "model.onnx", "ncnnparam=model.param", "ncnnbin=model.bin", f"fp16={int(half)}"]
     with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         Path(folder, "model.onnx").write_bytes(to_onnx(module, *shapes))
         done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, errors="replace", timeout=CONVERT_LIMIT_S)

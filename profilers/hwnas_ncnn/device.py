@@ -1,4 +1,4 @@
-"""Device side: ncnn on the CPU. Its tensors have no batch dimension; in fp32, as everywhere where the dtype says so."""
+"""Device side: ncnn on the CPU. Its tensors have no batch dimension; it computes in fp16 only where the dtype says so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Session:
         settings = self.net.opt
         settings.num_threads = options["threads"]
         settings.use_vulkan_compute = False
-        settings.use_fp16_packed = settings.use_fp16_storage = settings.use_fp16_arithmetic = settings.use_bf16_storage = False
+        settings.use_bf16_storage = False
+        settings.use_fp16_packed = settings.use_fp16_storage = settings.use_fp16_arithmetic = options["dtype"] == "fp16"
         settings.use_winograd_convolution = options.get("winograd", True)
         with ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
             self.shapes = [tuple(shape) for shape in json.loads(archive.read("shapes.json"))]

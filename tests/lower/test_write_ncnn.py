@@ -85,6 +85,16 @@ def test_an_output_may_be_read_by_other_layers_too():
     assert [line.split()[0] for line in files[0].decode().splitlines()[2:]] == ["Input", "Convolution", "Split", "ReLU"]
 
 
+def test_weights_in_half_precision_are_stored_so():
+    program = lower(nn.Sequential(nn.Conv2d(3, 5, 3), nn.Flatten(), nn.Linear(180, 7)), (1, 3, 8, 8))
+    full, half = write_ncnn(program)[1], write_ncnn(program, half=True)[1]
+    weights, biases = (135, 1260), (5, 7)
+    assert len(full) == sum(4 + 4 * n for n in weights) + sum(4 * n for n in biases)
+    assert len(half) == sum(4 + 2 * (n + n % 2) for n in weights) + sum(4 * n for n in biases)
+    kernel = program.nodes[0].weights["weight"].numpy().ravel()
+    assert half[:4] == bytes.fromhex("476b3001") and np.array_equal(np.frombuffer(half[4:274], "<f2"), kernel.astype("<f2"))
+
+
 def test_the_same_module_gives_the_same_bytes_and_a_batch_is_refused():
     module = nn.Conv2d(3, 4, 3)
     assert write_ncnn(lower(module, (1, 3, 8, 8))) == write_ncnn(lower(module, (1, 3, 8, 8)))
@@ -99,7 +109,7 @@ def test_our_files_agree_with_those_of_ncnn_s_converter(tmp_path):
     block = Block("mbconv", 8, 8, 9, 7, kernel=5, expand=3, se=4, act="hswish")
     torch.manual_seed(0)
     module, xs = randomised(build(block)), random_inputs((1, 8, 9, 7))
-    param, weights = hwnas_ncnn._pnnx(module, ((1, 8, 9, 7),))
+    param, weights = hwnas_ncnn._pnnx(module, ((1, 8, 9, 7),), half=False)
     ours = run_ncnn(write_ncnn(lower(module, (1, 8, 9, 7))), xs)
     assert np.abs(ours - run_ncnn((param, weights), xs)).max() <= 1e-6
 

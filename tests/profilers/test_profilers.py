@@ -20,10 +20,10 @@ PLAN = Plan(min_repeat_s=0.001, repeats=3, rounds=2)
 BATCHES = {"ncnn-cpu": 1}  # it knows no other
 
 
-def runs_here(name):
-    """The built-in device's name, skipped with the reason where its runtime is not installed."""
+def runs_here(name, *more):
+    """The built-in device's name, and more, skipped with the reason where its runtime is not installed."""
     reason = load_profiler(BUILT_IN[name].runtime).probe()
-    return pytest.param(name, marks=pytest.mark.skipif(reason is not None, reason=str(reason)))
+    return pytest.param(name, *more, marks=pytest.mark.skipif(reason is not None, reason=str(reason)))
 
 
 HERE = [runs_here(name) for name in BUILT_IN if name != "cuda"]
@@ -178,10 +178,19 @@ def test_without_a_gpu_there_is_one_clear_line():
         Worker(BUILT_IN["cuda"], load_profiler("gpu")).facts()
 
 
-@pytest.mark.parametrize("dtype, options", [("int8", {}), ("int8", {"int8_io": True}), ("fp16", {})], ids=str)
-@pytest.mark.parametrize("name", ["onnx-cpu", "tflite-cpu"])
+LOW_PRECISION = [
+    ("onnx-cpu", "int8", {}),
+    ("onnx-cpu", "fp16", {}),
+    ("tflite-cpu", "int8", {}),
+    ("tflite-cpu", "int8", {"int8_io": True}),
+    ("tflite-cpu", "fp16", {}),
+    ("ncnn-cpu", "fp16", {}),
+]
+
+
+@pytest.mark.parametrize("name, dtype, options", [runs_here(*case) for case in LOW_PRECISION], ids=str)
 def test_low_precision_runs_in_the_worker(tmp_path, name, dtype, options):
-    device = BUILT_IN[name].model_copy(update={"dtype": dtype, "options": options if name == "tflite-cpu" else {}})
+    device = BUILT_IN[name].model_copy(update={"dtype": dtype, "options": options})
     module = randomised(BLOCKS[0])
     x = np.random.default_rng(0).standard_normal((3, 8, 10, 12), dtype=np.float32)
     with torch.inference_mode():
