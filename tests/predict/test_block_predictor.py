@@ -9,6 +9,7 @@ from hwnas.cost import CostModel
 from hwnas.errors import HwnasError
 from hwnas.predict import BlockPredictor, choose_blocks, choose_networks, network_key
 from hwnas.predict.networks import networks_in
+from hwnas.spaces import mobilenet
 
 
 def test_a_fifth_of_the_blocks_predicts_the_others():
@@ -71,6 +72,21 @@ def test_half_of_the_chosen_networks_are_the_random_ones_that_tell_most():
     assert drawn.issuperset(SPACE.keys(Z[12:])) and not drawn.issuperset(SPACE.keys(Z[:12]))
     few = chain_space(resolutions=(8,), widths=((6,), (8,)), depth=1, kernels=(3, 5), expands=(1,), squeezes=(0,), acts=("relu",))
     assert sorted(few.keys(choose_networks(few, 24, 0))) == sorted(set(few.keys(few.sample(500, np.random.default_rng(0)))))
+
+
+def test_chosen_networks_have_every_size():
+    """Calls weigh most in small images: by themselves they would take nearly all for these."""
+    space = mobilenet(
+        resolutions=(28, 64, 128, 224),
+        stem=8,
+        widths=((16,), (24,), (40,), (80,)),
+        strides=(2, 2, 2, 2),
+        depth=3,
+        expands=(3, 6),
+        acts=("relu",),
+    )
+    sizes = [space.input_size(z)[0] for z in choose_networks(space, 20, 1)]
+    assert min(sizes.count(size) for size in (28, 64, 128, 224)) >= 3
 
 
 def test_keys_of_networks_lead_back_to_codes():
