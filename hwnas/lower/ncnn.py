@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ..errors import HwnasError
 from .ncnn_file import NcnnFile, Value
 from .program import Node, Program
 from .simplify import absorbed
-from .unknown import need
 
 _ADD, _MUL = 0, 2
 _MAX, _AVERAGE = 0, 1
@@ -31,10 +31,11 @@ _ACTIVATIONS: dict[str, dict[int, Value]] = {  # parameters 9 and 10 of a convol
 def write_ncnn(program: Program, half: bool = False) -> tuple[bytes, bytes]:
     """(.param, .bin) with inputs in0, in1, ... and outputs out0, out1, ...; half: weights are stored in fp16.
 
-    Raises UnknownOp for a batch of more than one.
+    Raises HwnasError for a batch of more than one.
     """
     for name in program.inputs:
-        need(program.shapes[name][0] == 1, f"ncnn has no batch dimension, {name} has shape {program.shapes[name]}")
+        if program.shapes[name][0] != 1:  # nothing that another converter could do
+            raise HwnasError(f"ncnn has no batch dimension, {name} has shape {program.shapes[name]}: export with a batch of 1")
     writer = _Writer(program, NcnnFile(half))
     for node in program.nodes:
         if node.output not in writer.absorbed:

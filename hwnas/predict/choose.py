@@ -66,8 +66,7 @@ def choose_networks(space: Space, n: int, seed: int) -> Codes:
     networks = [space.blocks_of(z) for z in (*spread, *others)]
     groups = Features.of(networks, usual, LAUNCH_MS).groups
     ridge = GroupRidge([SPREADS[group] ** 2 for group in groups])
-    before = np.sqrt(sum(SPREADS[group] ** 2 * (values**2).sum(1) for group, values in groups.items()))
-    telling = ridge.choose([*groups.values()], before / np.median(before), min(n // 2, len(others)), range(len(spread)))
+    telling = ridge.choose([*groups.values()], None, min(n // 2, len(others)), range(len(spread)))
     return np.concatenate([spread, others[[i - len(spread) for i in telling]]])
 
 

@@ -89,10 +89,16 @@ class GroupRidge:
         """(rows,) each of the task's targets predicted from the others, in closed form (Rasmussen & Williams, eq. 5.12)."""
         return self._y - self._dual / np.diag(scipy.linalg.cho_solve(self._factor, np.eye(len(self._y))))
 
-    def choose(self, groups: Sequence[np.ndarray], scale: np.ndarray, k: int, given: Sequence[int] = ()) -> list[int]:
-        """k rows to measure: those that lower the mean relative variance of all rows most; see `most_informative`."""
-        covariance = sum(v * F @ F.T for v, F in zip(self.variances, groups)) / np.outer(scale, scale)
-        return most_informative(covariance, np.full(len(scale), self.variances[-1]), k, given)
+    def choose(self, groups: Sequence[np.ndarray], scale: np.ndarray | None, k: int, given: Sequence[int] = ()) -> list[int]:
+        """k rows to measure: those that lower the mean variance of all rows most; see `most_informative`.
+
+        A row's variance counts relative to its scale (rows,) squared; without one, relative to what it is before anything is measured.
+        """
+        covariance = sum(v * F @ F.T for v, F in zip(self.variances, groups))
+        if scale is None:
+            before = np.sqrt(np.diag(covariance))
+            scale = before / np.median(before)
+        return most_informative(covariance / np.outer(scale, scale), np.full(len(scale), self.variances[-1]), k, given)
 
 
 def _likeliest(tasks: Sequence[tuple[np.ndarray, np.ndarray]], start: np.ndarray, spread: float) -> np.ndarray:
