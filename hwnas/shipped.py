@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
-# In a wheel the tables lie in the package; in a checkout they are the folder lut/ beside it.
-SHIPPED = next((p for p in (_PACKAGE / "shipped", _PACKAGE.parent / "lut") if p.is_dir()), _PACKAGE / "shipped")
+# In a wheel the tables lie in the package, in a checkout in lut/shipped: apart from lut/, where commands that run there put the user's own.
+SHIPPED = next((p for p in (_PACKAGE / "shipped", _PACKAGE.parent / "lut/shipped") if p.is_dir()), _PACKAGE / "shipped")
 
 
 def table_folder(lut_dir: Path, device: str, shipped: Path = SHIPPED) -> Path:

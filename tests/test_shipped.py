@@ -1,6 +1,7 @@
 """hwnas/shipped.py: one's own tables first, shipped ones read-only, and none in anybody's way."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +54,12 @@ def test_names(tmp_path):
     with pytest.raises(HwnasError, match="unknown device 'onyx'"):
         table_path("onyx", tmp_path)
     assert find_device("onnx-cpu", tmp_path) == BUILT_IN["onnx-cpu"]
+
+
+def test_what_is_measured_in_a_checkout_is_not_shipped():
+    """Commands that run there write to lut/, by default: those tables are the user's, as `make quickstart`'s are."""
+    checkout = Path(__file__).parent.parent
+    assert SHIPPED == checkout / "lut/shipped" and not list((checkout / "lut").glob("epyc-*"))
 
 
 @pytest.mark.parametrize("folder", [p.parent for p in sorted(SHIPPED.glob("*/table.jsonl"))], ids=lambda p: p.name)

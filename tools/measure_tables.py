@@ -1,6 +1,6 @@
 """Measures the tables that come with hwnas: every CPU runtime of this machine, on the spaces of the built-in experiments.
 
-    python tools/measure_tables.py xeon-avx512                       # into lut/xeon-avx512-onnx, ...: 10 to 15 minutes on a quiet machine
+    python tools/measure_tables.py xeon-avx512                       # into lut/shipped/xeon-avx512-onnx, ...: 10 to 15 minutes on a quiet machine
     python tools/measure_tables.py my-laptop --devices onnx-cpu tflite-cpu --lut /tmp/tables
     python tools/measure_tables.py xeon-avx512 --anew                # measures all of it again and replaces what is there
 
@@ -22,6 +22,7 @@ from hwnas.lut import check_table, export_folder
 from hwnas.measure import Plan, Quietness
 from hwnas.predict import Trust, profile_space
 from hwnas.profiler import load_profiler
+from hwnas.shipped import SHIPPED
 from hwnas.space import Space
 from hwnas.spaces import load_space
 from hwnas.steps import load_experiment
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("machine", metavar="MACHINE")
     parser.add_argument("--devices", nargs="+", default=[n for n, d in BUILT_IN.items() if d.runtime not in ("gpu", "mnn")])
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--lut", type=Path, default=ROOT / "lut", help="where the tables are published")
+    parser.add_argument("--lut", type=Path, default=SHIPPED, help="where the tables are published")
     parser.add_argument("--work", type=Path, help="default: build/tables/MACHINE")
     parser.add_argument("--anew", action="store_true", help="forget what was measured before")
     options = parser.parse_args()
