@@ -1,6 +1,6 @@
 """Measures the tables that come with hwnas: every CPU runtime of this machine, on the spaces of the built-in experiments.
 
-    python tools/measure_tables.py xeon-avx512                       # into lut/shipped/xeon-avx512-onnx, ...: 10 to 15 minutes on a quiet machine
+    python tools/measure_tables.py xeon-avx512                       # into lut/shipped/xeon-avx512-onnx, ...: 10 to 15 minutes
     python tools/measure_tables.py my-laptop --devices onnx-cpu tflite-cpu --lut /tmp/tables
     python tools/measure_tables.py xeon-avx512 --anew                # measures all of it again and replaces what is there
 
