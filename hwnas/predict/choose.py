@@ -66,7 +66,7 @@ def choose_networks(space: Space, n: int, seed: int) -> Codes:
     networks = [space.blocks_of(z) for z in (*spread, *others)]
     groups = Features.of(networks, usual, LAUNCH_MS).groups
     ridge = GroupRidge([SPREADS[group] ** 2 for group in groups])
-    telling = ridge.choose([*groups.values()], None, min(n // 2, len(others)), range(len(spread)))
+    telling = ridge.choose([*groups.values()], scale=None, k=min(n // 2, len(others)), given=range(len(spread)))
     return np.concatenate([spread, others[[i - len(spread) for i in telling]]])
 
 
